@@ -1,0 +1,64 @@
+//! The verdict that stands: per column, test and span, from one evaluation to the next and across
+//! restarts.
+
+use std::collections::BTreeMap;
+
+use crate::timestamp::Timestamp;
+
+use super::report::{SpanName, Test};
+
+/// What one alarm is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AlarmKey {
+    /// Name of the column.
+    pub column: String,
+    /// The test.
+    pub test: Test,
+    /// The span.
+    pub span: SpanName,
+}
+
+/// The standing decision of one check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alarm {
+    /// Whether it is drifted.
+    pub drifted: bool,
+    /// Since when the decision stands.
+    pub since: Timestamp,
+}
+
+/// Everything that must survive a restart so that none raises or clears an alarm.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Alarms {
+    /// When the decisions were last made; `None` before the first time.
+    pub evaluated_at: Option<Timestamp>,
+    /// The newest row that evaluation saw; 0 before the first time.
+    pub evaluated_row: i64,
+    /// The standing decisions.
+    pub standing: BTreeMap<AlarmKey, Alarm>,
+}
+
+impl Alarms {
+    /// Takes in a fresh decision and returns the one that stands, and whether it changed.
+    pub fn decide(&mut self, key: AlarmKey, drifted: bool, now: Timestamp) -> (Alarm, bool) {
+        let fresh = Alarm {
+            drifted,
+            since: now,
+        };
+        let alarm = self.standing.entry(key).or_insert(Alarm {
+            drifted: false,
+            since: now,
+        });
+        let changed = alarm.drifted != drifted;
+        if changed {
+            *alarm = fresh;
+        }
+        (*alarm, changed)
+    }
+
+    /// The standing decision.
+    #[must_use]
+    pub fn get(&self, key: &AlarmKey) -> Option<Alarm> {
+        self.standing.get(key).copied()
+    }
+}

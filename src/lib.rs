@@ -1,0 +1,24 @@
+//! driftd stands beside a model server: it passes prediction traffic through unchanged, keeps the
+//! rows it saw in a SQLite window, compares them with reference data, and says what drifted.
+//!
+//! # Layout
+//!
+//! A module imports only from rows above its own, never sideways; `tests/it/tidy.rs` holds it.
+//!
+//! | layer | modules |
+//! |---|---|
+//! | vocabulary | [`timestamp`], [`feature`], [`model`], [`exchange`] (each may use those before it) |
+//! | core | [`drift`]: statistics and verdicts, numbers only |
+//! | codecs and catalogue | [`decode`]: bodies to rows; [`mod@reference`]: files to a reference; [`metrics`]: every series |
+//! | adapters | [`proxy`] (HTTP traffic and its tap), [`window`] (SQLite), [`admin`] (page, API, metrics) |
+//! | stages | [`recorder`]: exchanges into the window; [`monitor`]: the window into verdicts |
+//! | composition | [`mod@config`]: file, environment and flags into every module's own `Config` |
+//! | application | [`app`]: binds, spawns, drains |
+//! | around it | [`demo`], [`log`], [`shutdown`] |
+//! | entry | [`cli`], then `main` |
+
+pub mod drift;
+pub mod exchange;
+pub mod feature;
+pub mod model;
+pub mod timestamp;

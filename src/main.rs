@@ -1,0 +1,3 @@
+//! The `driftd` binary: maps outcomes to exit codes.
+
+fn main() {}

@@ -6,6 +6,7 @@
 //! In reading order:
 //! - [`reference`]: the sorted reference columns a model is compared with
 //! - [`current`]: the rows under comparison, an even sample of a span of the window
+//! - [`live`]: one model's reference and rows, shared by recorder and monitor; [`coverage`]
 //! - [`ks`], [`kstwo`], [`chi2`]: the tests, equal to scipy's
 //! - [`measure`]: one column of current rows against its reference
 //! - [`decide`]: from a measurement to a verdict: decision rule, budget, effect floor
@@ -15,10 +16,21 @@
 //! - [`report`]: the result, in the shape the JSON contract gives
 
 pub mod alarm;
+pub mod check;
+pub mod chi2;
+pub mod coverage;
 pub mod current;
+pub mod decide;
+pub mod explain;
+pub mod ks;
+pub mod kstwo;
+pub mod live;
+pub mod measure;
 pub mod picture;
 pub mod reference;
 pub mod report;
+mod root;
+mod saddle_point;
 
 pub use current::{Current, Span, SpanLength};
 pub use reference::{ColumnReference, Reference, Value};

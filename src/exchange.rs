@@ -93,6 +93,42 @@ pub enum DropReason {
     TapClosed,
 }
 
+// === impl Exchange ===
+
+impl Exchange {
+    /// Moves the metadata out; what was captured of the bodies stays behind.
+    #[must_use]
+    pub fn take_head(&mut self) -> Self {
+        Self {
+            request_id: std::mem::take(&mut self.request_id),
+            trace_id: self.trace_id.take(),
+            model: self.model,
+            started: self.started,
+            method: std::mem::take(&mut self.method),
+            route: Arc::clone(&self.route),
+            status: self.status,
+            total: self.total,
+            upstream: self.upstream,
+            request: self.request.take_head(),
+            response: self.response.take_head(),
+            ending: self.ending,
+        }
+    }
+}
+
+// === impl CapturedBody ===
+
+impl CapturedBody {
+    fn take_head(&mut self) -> Self {
+        Self {
+            bytes: Vec::new(),
+            length: self.length,
+            truncated: self.truncated,
+            encoding: std::mem::take(&mut self.encoding),
+        }
+    }
+}
+
 // === impl Outcome ===
 
 impl Outcome {

@@ -17,8 +17,22 @@
 //! | around it | [`demo`], [`log`], [`shutdown`] |
 //! | entry | [`cli`], then `main` |
 
+pub mod admin;
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod decode;
+pub mod demo;
 pub mod drift;
 pub mod exchange;
 pub mod feature;
+pub mod log;
+pub mod metrics;
 pub mod model;
+pub mod monitor;
+pub mod proxy;
+pub mod recorder;
+pub mod reference;
+pub mod shutdown;
 pub mod timestamp;
+pub mod window;

@@ -1,3 +1,7 @@
 //! The `driftd` binary: maps outcomes to exit codes.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    driftd::cli::main()
+}

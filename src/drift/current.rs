@@ -117,8 +117,16 @@ impl Current {
         &self.span
     }
 
-    /// Takes in a row that was committed to the window. Rows come in the order of their ids.
+    /// Takes in a row that was committed to the window. Rows come in the order of their ids; one
+    /// that a rebuild has already read back is passed over.
     pub fn append(&mut self, entry: Entry) {
+        if self
+            .recent
+            .back()
+            .is_some_and(|newest| newest.id >= entry.id)
+        {
+            return;
+        }
         if let SpanLength::Time(length) = self.span.length {
             let oldest = entry.time.minus(length);
             while self.sample.front().is_some_and(|row| row.time < oldest) {
@@ -269,6 +277,15 @@ mod tests {
         let selection = current.select(Timestamp(5_000_000));
         assert!(!selection.incomplete);
         assert_eq!(selection.rows, lowest(4000, 5000, 100));
+    }
+
+    #[test]
+    fn a_row_read_back_before_it_is_appended_counts_once() {
+        let mut current = fed(SpanLength::Rows(50), 80);
+        current.rebuild((41..=90).map(row).collect(), Vec::new(), true);
+        (81..=95).for_each(|id| current.append(row(id)));
+        let rows = current.select(Timestamp(95_000)).rows;
+        assert_eq!(rows, (46..=95).map(row).collect::<Vec<_>>());
     }
 
     #[test]

@@ -1,1 +1,10 @@
-//! tests
+//! driftd's tests in one binary: what needs no outside component. `./tests/run` runs these and,
+//! in `tests/real`, those with real model servers, a real Prometheus and a real browser.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+/// KS and chi-squared against fixtures made by scipy.
+mod statistics;
+
+/// The layers and other rules a machine can hold.
+mod tidy;

@@ -1,0 +1,205 @@
+//! The page: rendered here in full, so that it works without scripts; its own small script only
+//! fetches it again and swaps the content.
+//!
+//! Invariant: self-contained. No request but for itself, no inline handlers, every name escaped.
+
+use std::fmt::Write;
+use std::sync::LazyLock;
+
+use sha2::{Digest, Sha256};
+
+use crate::drift::Report;
+use crate::drift::report::Level;
+use crate::timestamp::Timestamp;
+
+use super::status::Status;
+
+use self::text::Escaped;
+use self::tone::Tone;
+
+mod axis;
+mod chart;
+mod feature;
+mod model;
+mod text;
+mod tone;
+
+#[cfg(test)]
+mod tests;
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+/// Seconds between reloads where scripts are off; the script itself refreshes more often.
+const RELOAD_SECONDS: u32 = 30;
+
+/// The column a link points at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Selection {
+    /// Name of the model.
+    pub(super) model: Option<String>,
+    /// Name of the column.
+    pub(super) feature: Option<String>,
+}
+
+/// The policy that forbids the page everything it does not do.
+pub(super) fn content_security_policy() -> &'static str {
+    static POLICY: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; \
+             connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
+             frame-ancestors 'none'",
+            base64(&Sha256::digest(STYLE)),
+            base64(&Sha256::digest(SCRIPT)),
+        )
+    });
+    &POLICY
+}
+
+/// The page as it is at `now`.
+pub(super) fn render(
+    report: &Report,
+    status: &Status,
+    selection: &Selection,
+    now: Timestamp,
+) -> String {
+    let mut main = String::new();
+    overview(&mut main, report);
+    for model in &report.models {
+        let status = status.models.iter().find(|s| s.model == model.model);
+        model::render(&mut main, model, status, selection, now);
+    }
+    for waiting in &status.models {
+        if report
+            .models
+            .iter()
+            .all(|model| model.model != waiting.model)
+        {
+            model::render_unchecked(&mut main, waiting, now);
+        }
+    }
+    if report.models.is_empty() && status.models.is_empty() {
+        main.push_str("<section class=\"model\"><h2>No models</h2></section>");
+    }
+    let title = title(report);
+    let version = Escaped(&status.version);
+    let listen = Escaped(&status.listen);
+    let uptime = text::span(std::time::Duration::from_secs_f64(
+        status.uptime_seconds.clamp(0.0, 1e12),
+    ));
+    let window = status.window_bytes.map_or_else(String::new, |bytes| {
+        format!(" · window {} on disk", text::bytes(bytes))
+    });
+    let at = now.to_string();
+    let clock = at.get(11..19).unwrap_or(&at);
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <title>{title}</title>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <link rel=\"icon\" href=\"data:,\">\n\
+         <noscript><meta http-equiv=\"refresh\" content=\"{RELOAD_SECONDS}\"></noscript>\n\
+         <style>{STYLE}</style>\n</head>\n<body>\n\
+         <header class=\"top\"><h1><a href=\"/\">driftd</a></h1>\
+         <nav aria-label=\"Raw data\"><a href=\"/api/v1/drift\">Drift&nbsp;JSON</a>\
+         <a href=\"/api/v1/status\">Status&nbsp;JSON</a><a href=\"/metrics\">Metrics</a></nav>\
+         </header>\n<p id=\"lost\" role=\"alert\" hidden></p>\n<main id=\"main\">\n{main}\n\
+         <footer>driftd {version} on {listen} · up {uptime}{window} · as of {clock} UTC</footer>\n\
+         </main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
+    )
+}
+
+/// With several models: what holds for each, as links.
+fn overview(html: &mut String, report: &Report) {
+    if report.models.len() < 2 {
+        return;
+    }
+    html.push_str("<nav class=\"models\" aria-label=\"Models\"><ul>");
+    for model in &report.models {
+        let name = model.model.as_str();
+        let tone = Tone::of(model.state, model.level);
+        let word = tone::word(model.state, model.level);
+        let _ = write!(
+            html,
+            "<li class=\"tone-{}\"><a href=\"#m-{name}\">{}<b>{name}</b> <span>{word}</span></a></li>",
+            tone.class(),
+            sign(tone),
+        );
+    }
+    html.push_str("</ul></nav>");
+}
+
+/// The title says what a glance at the tab should: how many models need a look.
+fn title(report: &Report) -> String {
+    let loud = |level| {
+        report
+            .models
+            .iter()
+            .filter(|model| model.level == level)
+            .count()
+    };
+    match (loud(Level::Alert), loud(Level::Warn)) {
+        (0, 0) => "driftd".to_owned(),
+        (0, warnings) => format!("({warnings}) Early warning · driftd"),
+        (alerts, _) => format!("({alerts}) Drift · driftd"),
+    }
+}
+
+/// The sign of a tone; the word beside it says the same.
+fn sign(tone: Tone) -> String {
+    let shape = tone.sign();
+    format!("<svg class=\"sign\" viewBox=\"0 0 16 16\" aria-hidden=\"true\">{shape}</svg>")
+}
+
+/// One line of a list of facts; `value` is HTML.
+fn fact(html: &mut String, name: &str, value: impl std::fmt::Display) {
+    let _ = write!(html, "<div><dt>{name}</dt><dd>{value}</dd></div>");
+}
+
+// === impl Selection ===
+
+impl Selection {
+    /// Reads `model=…&feature=…`; anything else is ignored.
+    pub(super) fn parse(query: &str) -> Self {
+        let mut selection = Self::default();
+        for (key, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+            match key {
+                "model" => selection.model = Some(text::decode(value)),
+                "feature" => selection.feature = Some(text::decode(value)),
+                _ => {}
+            }
+        }
+        selection
+    }
+
+    /// Whether this model is pointed at. A feature alone points at it in every model.
+    fn model(&self, name: &str) -> bool {
+        self.model.as_deref().is_none_or(|model| model == name)
+    }
+
+    /// Whether this column is pointed at.
+    fn feature(&self, model: &str, name: &str) -> bool {
+        self.model(model) && self.feature.as_deref() == Some(name)
+    }
+}
+
+/// Base64 with padding, as a policy's hashes are written.
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut written = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let mut group = [0; 4];
+        group[1..=chunk.len()].copy_from_slice(chunk);
+        let bits = u32::from_be_bytes(group);
+        for digit in 0..4 {
+            let index = (bits >> (18 - 6 * digit)) & 63;
+            let padding = digit > chunk.len();
+            written.push(if padding {
+                '='
+            } else {
+                char::from(ALPHABET[index as usize])
+            });
+        }
+    }
+    written
+}

@@ -1,0 +1,198 @@
+use crate::drift::report::{FeatureReport, State};
+
+use super::super::tests::sample::{self, HOSTILE, NOW};
+use super::*;
+
+fn page(selection: &str) -> String {
+    let selection = Selection::parse(selection);
+    render(&sample::report(), &sample::status(), &selection, NOW)
+}
+
+/// The part of `html` from `start` up to `end`.
+fn part<'a>(html: &'a str, start: &str, end: &str) -> &'a str {
+    let from = html.find(start).unwrap_or_else(|| panic!("no {start}"));
+    let length = html[from..].find(end).unwrap_or_else(|| panic!("no {end}"));
+    &html[from..from + length]
+}
+
+/// `DRIFTD_PAGE=page.html cargo test --lib the_page_can_be_looked_at` writes it for a browser.
+#[test]
+fn the_page_can_be_looked_at() {
+    let html = page("");
+    if let Ok(path) = std::env::var("DRIFTD_PAGE") {
+        std::fs::write(path, &html).unwrap();
+    }
+    for opened in [
+        "section", "article", "details", "summary", "svg", "table", "dl", "div", "figure",
+    ] {
+        let begun = html.matches(&format!("<{opened} ")).count()
+            + html.matches(&format!("<{opened}>")).count();
+        assert_eq!(
+            begun,
+            html.matches(&format!("</{opened}>")).count(),
+            "{opened}"
+        );
+        assert!(begun > 0, "{opened}");
+    }
+}
+
+#[test]
+fn every_model_and_column_has_its_place() {
+    let html = page("");
+    for name in ["iris", "wine.v2", "churn", "new"] {
+        assert!(html.contains(&format!("data-model=\"{name}\"")), "{name}");
+    }
+    let iris = part(&html, "data-model=\"iris\"", "</section>");
+    let order: Vec<usize> = ["sepal_length", "device", "petal_width", "prediction"]
+        .iter()
+        .map(|name| iris.find(&format!("data-feature=\"{name}\"")).unwrap())
+        .collect();
+    assert!(order.is_sorted());
+    for shown in [
+        "3 of 6 columns drifted",
+        "<strong>Drifted</strong>",
+        "99.87 %",
+        "8,213",
+        "1 false alarm per 30d; spent 0.02",
+        "1,202,750",
+        "1,500 queue full, 50 window error",
+        "12.3 ms",
+        "142 µs",
+        "<code title=\"9f3a61c0d2b47e58\">9f3a61c0</code>",
+    ] {
+        assert!(iris.contains(shown), "{shown}");
+    }
+}
+
+#[test]
+fn drifted_columns_stand_open_and_others_closed() {
+    let html = page("");
+    let details =
+        |name: &str| part(&html, &format!("data-feature=\"{name}\""), "<summary").contains(" open");
+    assert!(details("sepal_length") && details("device") && details("petal_width"));
+    assert!(!details("prediction") && !details("petal_length"));
+}
+
+#[test]
+fn a_link_opens_its_column() {
+    let html = page("model=iris&feature=petal_length");
+    let article = part(&html, "data-feature=\"petal_length\"", "<summary");
+    assert!(article.contains("data-selected") && article.contains(" open"));
+    assert_eq!(html.matches(" data-selected").count(), 1);
+    let link = text::Encoded(HOSTILE).to_string();
+    let html = page(&format!("feature={link}&model=iris"));
+    assert!(part(&html, "data-feature=\"&lt;script&gt;", "<summary").contains(" data-selected"));
+    // What does not exist changes nothing.
+    assert_eq!(page("model=nobody&feature=x"), page(""));
+    assert!(page("model=churn").contains(
+        "data-model=\"churn\" data-state=\"insufficient\" aria-labelledby=\"h-churn\" data-selected"
+    ));
+}
+
+#[test]
+fn names_are_escaped_everywhere() {
+    let html = page("");
+    assert_eq!(html.matches("<script>").count(), 1, "the page's own");
+    assert!(!html.contains("<b>tv"));
+    assert!(
+        html.contains("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt; &amp; &#39;größe&#39; 😀")
+    );
+    for handler in [
+        "onclick",
+        "onload",
+        "style=\"",
+        "javascript:",
+        "http://www",
+        "https://",
+    ] {
+        assert!(!html.contains(handler), "{handler}");
+    }
+}
+
+#[test]
+fn what_cannot_be_said_is_not_said_to_be_well() {
+    for state in State::ALL {
+        let mut report = sample::report();
+        report.models.truncate(1);
+        report.models[0].features = vec![sample::without_verdict("x", state)];
+        let html = render(&report, &Status::default(), &Selection::default(), NOW);
+        let article = part(&html, "<article", "</article>");
+        let fine = article.contains("tone-fine");
+        assert_eq!(
+            fine,
+            matches!(state, State::Ok | State::Constant | State::Accepted),
+            "{state:?}"
+        );
+        assert!(article.contains(&format!("data-state=\"{}\"", state.as_str())));
+        assert!(!article.contains("NaN"));
+    }
+}
+
+#[test]
+fn pictures_name_their_gap_and_survive_odd_values() {
+    let html = page("");
+    assert!(part(&html, "data-feature=\"sepal_length\"", "</article>").contains(">D = 0."));
+    assert!(html.contains("role=\"img\" aria-label=\"Cumulative distribution of sepal_length"));
+    assert!(html.contains("Shares of the categories of device"));
+    let draw = |points: &[(f64, f64)]| {
+        let picture = crate::drift::picture::Picture::Ecdf {
+            reference: points.to_vec(),
+            current: Vec::new(),
+            gap: Some(crate::drift::picture::Gap {
+                location: f64::INFINITY,
+                reference: 1.0,
+                current: 0.0,
+            }),
+        };
+        chart::picture(&FeatureReport {
+            picture: Some(picture),
+            ..sample::numeric("x", 0.0)
+        })
+    };
+    assert_eq!(draw(&[]), None);
+    for points in [
+        &[(0.0, 1.0)][..],
+        &[(1e300, 0.5), (1.5e300, 1.0)],
+        &[(-1e-9, 0.1), (1e-9, 1.0)],
+    ] {
+        let svg = draw(points).unwrap();
+        assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+    }
+}
+
+#[test]
+fn a_page_of_many_columns_draws_the_first_and_links_the_rest() {
+    let mut report = sample::report();
+    report.models.truncate(1);
+    report.models[0].features = (0..400)
+        .map(|i| sample::numeric(&format!("f{i}"), 0.1))
+        .collect();
+    let selection = Selection::parse("model=iris&feature=f399");
+    let html = render(&report, &sample::status(), &selection, NOW);
+    assert_eq!(html.matches("<figure>").count(), 61);
+    assert_eq!(html.matches("Draw its distribution").count(), 339);
+    assert!(html.len() < 1_500_000, "{}", html.len());
+}
+
+#[test]
+fn the_policy_holds_the_hashes_of_what_is_inlined() {
+    // printf '' | openssl dgst -sha256 -binary | base64
+    assert_eq!(
+        base64(&Sha256::digest("")),
+        "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+    );
+    assert_eq!(base64(b"a"), "YQ==");
+    assert_eq!(base64(b"ab"), "YWI=");
+    let html = page("");
+    let inlined = part(&html, "<style>", "</style>").trim_start_matches("<style>");
+    let hash = base64(&Sha256::digest(inlined));
+    assert!(content_security_policy().contains(&format!("style-src 'sha256-{hash}'")));
+    let inlined = part(&html, "<script>", "</script>").trim_start_matches("<script>");
+    let hash = base64(&Sha256::digest(inlined));
+    assert!(content_security_policy().contains(&format!("script-src 'sha256-{hash}'")));
+}
+
+#[test]
+fn the_title_counts_the_alarms() {
+    assert!(page("").contains("<title>(1) Drift · driftd</title>"));
+}

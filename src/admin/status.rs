@@ -1,0 +1,61 @@
+//! What `/api/v1/status` says and the page shows beside the verdicts.
+
+use serde::Serialize;
+
+use crate::metrics::tap::TapSnapshot;
+use crate::metrics::traffic::Summary;
+use crate::model::ModelName;
+use crate::timestamp::Timestamp;
+
+/// The process.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Status {
+    /// Version of driftd.
+    pub version: String,
+    /// When the process began.
+    pub started_at: Timestamp,
+    /// Seconds since then.
+    pub uptime_seconds: f64,
+    /// Address that takes traffic.
+    pub listen: String,
+    /// Address of this API.
+    pub admin: String,
+    /// Size of the window on disk; `None` where it cannot be told.
+    pub window_bytes: Option<u64>,
+    /// Bytes waiting between the proxy and the window.
+    pub tap_queue_bytes: u64,
+    /// In the configuration's order.
+    pub models: Vec<ModelStatus>,
+}
+
+/// One model.
+#[derive(Debug, Clone, Serialize)]
+pub struct ModelStatus {
+    /// Name of the model.
+    pub model: ModelName,
+    /// Paths it answers; empty where it takes every path no other model claims.
+    pub paths: Vec<String>,
+    /// Where its requests go.
+    pub upstream: String,
+    /// Whether the upstream answered when last tried; `None` before the first try.
+    pub upstream_up: Option<bool>,
+    /// What became of its exchanges.
+    pub tap: TapSnapshot,
+    /// Share of the exchanges worth checking whose rows reached the window.
+    pub coverage: Option<f64>,
+    /// Its part of the window.
+    pub window: WindowStatus,
+    /// Its requests.
+    pub traffic: Summary,
+}
+
+/// What the window holds of one model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct WindowStatus {
+    /// Rows; `None` where it cannot be told.
+    pub rows: Option<u64>,
+    /// When the oldest row was served.
+    pub oldest: Option<Timestamp>,
+    /// When the newest row was served.
+    pub newest: Option<Timestamp>,
+}

@@ -1,0 +1,399 @@
+//! The application: loads references, binds everything, spawns the stages, drains them in order.
+//!
+//! Shutdown follows the flow of data: not ready → stop accepting → drain connections → the tap
+//! closes → the recorder flushes → the monitor stops → the window checkpoints. Invariant: once
+//! everything is bound, nothing but the shutdown future ends the process.
+
+mod models;
+mod status;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+
+use crate::admin;
+use crate::config::{Config, Problems};
+use crate::drift::Report;
+use crate::metrics::Metrics;
+use crate::metrics::tap::TapCounters;
+use crate::metrics::traffic::Traffic;
+use crate::model::Routes;
+use crate::monitor::{Monitor, Watched};
+use crate::proxy;
+use crate::recorder::{Recorded, Recorder};
+use crate::timestamp::Timestamp;
+use models::Prepared;
+use status::StatusSource;
+
+/// Time for everything between the signal and the exit; Kubernetes kills after 30 s.
+const GRACE: Duration = Duration::from_secs(25);
+
+/// A configuration whose references are loaded.
+#[derive(Debug)]
+pub struct App {
+    config: Config,
+    models: Vec<Prepared>,
+}
+
+/// Everything bound, nothing spawned.
+#[derive(Debug)]
+pub struct Bound {
+    config: Config,
+    models: Vec<Prepared>,
+    proxy: TcpListener,
+    admin: TcpListener,
+    metrics: Option<TcpListener>,
+    addresses: Addresses,
+    report: Arc<ArcSwap<Report>>,
+}
+
+/// The real addresses, also where port 0 was asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// Where predictions come in.
+    pub proxy: SocketAddr,
+    /// Page, API and metrics.
+    pub admin: SocketAddr,
+    /// Metrics and health alone, where asked for.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// Why the application could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration or a reference is wrong.
+    #[error(transparent)]
+    Config(#[from] Problems),
+    /// An address cannot be listened on.
+    #[error(
+        "cannot listen on {address} ({key}): {source}; is another process using it? Choose another with --{key}"
+    )]
+    Bind {
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The window cannot be opened.
+    #[error(transparent)]
+    Window(#[from] crate::window::Error),
+    /// The proxy cannot be started.
+    #[error(transparent)]
+    Proxy(#[from] proxy::Error),
+    /// The metrics cannot be registered.
+    #[error(transparent)]
+    Metrics(#[from] crate::metrics::Error),
+    /// The demo lacks something of its own.
+    #[error("the demo cannot have {what}: {source}")]
+    Demo {
+        /// What it needs.
+        what: &'static str,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A thread cannot be started.
+    #[error("cannot start the thread {name}: {source}")]
+    Thread {
+        /// What it was for.
+        name: &'static str,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+// === impl App ===
+
+impl App {
+    /// Loads every model's reference.
+    ///
+    /// # Errors
+    /// Everything wrong with any of them, at once.
+    pub fn prepare(config: Config) -> Result<Self, Error> {
+        let models = models::prepare(&config, Timestamp::now())?;
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        for model in &models {
+            model.announce();
+        }
+        Ok(Self { config, models })
+    }
+
+    /// The configuration in effect.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The models as read from their references, for people.
+    pub fn models(&self) -> impl Iterator<Item = String> {
+        self.models.iter().map(Prepared::describe)
+    }
+
+    /// Binds every listener.
+    ///
+    /// # Errors
+    /// An address that cannot be listened on.
+    pub async fn bind(self) -> Result<Bound, Error> {
+        let Self { config, models } = self;
+        let proxy = bind("listen", config.listen).await?;
+        let admin = bind("admin", config.admin).await?;
+        let metrics = match config.metrics {
+            Some(address) => Some(bind("metrics", address).await?),
+            None => None,
+        };
+        let local = |listener: &TcpListener, asked| listener.local_addr().unwrap_or(asked);
+        let addresses = Addresses {
+            proxy: local(&proxy, config.listen),
+            admin: local(&admin, config.admin),
+            metrics: metrics
+                .as_ref()
+                .zip(config.metrics)
+                .map(|(l, asked)| local(l, asked)),
+        };
+        Ok(Bound {
+            config,
+            models,
+            proxy,
+            admin,
+            metrics,
+            addresses,
+            report: Arc::default(),
+        })
+    }
+}
+
+// === impl Bound ===
+
+impl Bound {
+    /// The real addresses.
+    #[must_use]
+    pub const fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Where every report will be published; empty until the first check.
+    #[must_use]
+    pub fn report(&self) -> Arc<ArcSwap<Report>> {
+        Arc::clone(&self.report)
+    }
+
+    /// Opens the window, spawns every stage and serves until `shutdown` resolves; then drains.
+    ///
+    /// # Errors
+    /// The window or a thread cannot be had; nothing has been served then.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        let Self {
+            config,
+            mut models,
+            proxy,
+            admin,
+            metrics,
+            addresses,
+            report,
+        } = self;
+        let now = Timestamp::now();
+        let names: Vec<_> = models.iter().map(|model| model.name.clone()).collect();
+        let counters = Arc::new(TapCounters::new(names.len()));
+        let traffic = Traffic::new(names.clone());
+        let window = models::open_window(&config, &mut models, now)?;
+
+        let (recorded, watched): (Vec<Recorded>, Vec<Watched>) = models
+            .iter()
+            .map(|model| model.stages(&config.drift))
+            .unzip();
+        let recorder = Recorder {
+            models: recorded,
+            window: window.clone(),
+            counters: Arc::clone(&counters),
+            max_body: config.tap.max_body,
+            log_exchanges: config.log_exchanges,
+        };
+        let monitor = Monitor::start(
+            config.drift.clone(),
+            watched,
+            window.clone(),
+            Arc::clone(&counters),
+            Arc::clone(&report),
+            now,
+        );
+        let durations = monitor.durations();
+
+        let routes = Routes::new(models.iter().map(|model| model.paths.as_slice()));
+        let server = proxy::Proxy::new(models::proxy_config(&config, &models), routes);
+        let observer = || -> proxy::SharedObserver {
+            Arc::new(status::Seen {
+                shard: traffic.shard(),
+                counters: Arc::clone(&counters),
+            })
+        };
+        let (tap, receiver) = proxy::tap(config.tap, observer());
+        let ready = Arc::new(AtomicBool::new(true));
+        let status = Arc::new(StatusSource {
+            started: now,
+            addresses,
+            models: models.iter().map(Prepared::endpoint).collect(),
+            counters: Arc::clone(&counters),
+            traffic: Arc::clone(&traffic),
+            window: window.clone(),
+            report: Arc::clone(&report),
+            readiness: server.readiness(),
+            durations,
+            queue: tap.bytes(),
+        });
+        let gauges = Arc::clone(&status);
+        let metrics_page = Metrics::new(crate::metrics::Sources {
+            traffic: Arc::clone(&traffic),
+            tap: Arc::clone(&counters),
+            report: Arc::clone(&report),
+            models: names,
+            gauges: Arc::new(move || gauges.gauges()),
+        })?;
+        let is_ready = Arc::clone(&ready);
+        let sources = Arc::new(admin::Sources {
+            metrics: Arc::new(metrics_page),
+            report,
+            ready: Arc::new(move || match is_ready.load(Ordering::Relaxed) {
+                true => Ok(()),
+                false => Err("draining".to_owned()),
+            }),
+            status: Arc::new(move || status.status()),
+        });
+
+        let (stop_admin, admin_thread) = serve_admin(admin, metrics, sources)?;
+        let (stop_monitor, stopped) = mpsc::channel();
+        let monitor = spawn("driftd-monitor", move || monitor.run(&stopped))?;
+        let recorder = spawn("driftd-recorder", move || recorder.run(receiver))?;
+        tracing::info!(
+            proxy = %addresses.proxy,
+            admin = %addresses.admin,
+            window = %config.window.path.display(),
+            version = env!("CARGO_PKG_VERSION"),
+            "Started"
+        );
+
+        let draining = Arc::clone(&ready);
+        let drain = async move {
+            shutdown.await;
+            draining.store(false, Ordering::Relaxed);
+        };
+        let listener = proxy.into_std().map_err(|source| Error::Thread {
+            name: "driftd-proxy",
+            source,
+        })?;
+        let listener = proxy::Listener::Tcp(listener);
+        let drained = server
+            .serve(listener, tap, |_| observer(), drain, GRACE)
+            .await?;
+        tracing::info!(
+            completed = drained.completed,
+            aborted = drained.aborted,
+            "Connections drained"
+        );
+
+        // The tap's senders are gone with the proxy: the recorder empties the queue and ends.
+        join(recorder);
+        drop(stop_monitor);
+        join(monitor);
+        window.close();
+        drop(stop_admin);
+        join(admin_thread);
+        tracing::info!("Stopped");
+        Ok(())
+    }
+}
+
+async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, Error> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|source| Error::Bind {
+        key,
+        address,
+        source,
+    })
+}
+
+/// Serves page, API and metrics on a thread of their own: rendering a page never holds up traffic.
+fn serve_admin(
+    admin: TcpListener,
+    metrics: Option<TcpListener>,
+    sources: Arc<admin::Sources>,
+) -> Result<(tokio::sync::watch::Sender<()>, JoinHandle<()>), Error> {
+    let (stop, stopped) = tokio::sync::watch::channel(());
+    let detach = |listener: TcpListener| listener.into_std();
+    let thread_error = |source| Error::Thread {
+        name: "driftd-admin",
+        source,
+    };
+    let admin = detach(admin).map_err(thread_error)?;
+    let metrics = metrics.map(detach).transpose().map_err(thread_error)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(thread_error)?;
+    let thread = spawn("driftd-admin", move || {
+        runtime.block_on(async move {
+            let ended = |mut stopped: tokio::sync::watch::Receiver<()>| async move {
+                while stopped.changed().await.is_ok() {}
+            };
+            let full = async {
+                match TcpListener::from_std(admin) {
+                    Ok(listener) => {
+                        admin::serve(
+                            listener,
+                            admin::Routes::Full,
+                            Arc::clone(&sources),
+                            ended(stopped.clone()),
+                        )
+                        .await
+                    }
+                    Err(error) => tracing::error!(%error, "Admin listener lost"),
+                }
+            };
+            let only = async {
+                if let Some(Ok(listener)) = metrics.map(TcpListener::from_std) {
+                    admin::serve(
+                        listener,
+                        admin::Routes::MetricsOnly,
+                        Arc::clone(&sources),
+                        ended(stopped.clone()),
+                    )
+                    .await;
+                }
+            };
+            tokio::join!(full, only);
+        });
+    })?;
+    Ok((stop, thread))
+}
+
+fn spawn(
+    name: &'static str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, Error> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map_err(|source| Error::Thread { name, source })
+}
+
+fn join(thread: JoinHandle<()>) {
+    let name = thread.thread().name().unwrap_or("thread").to_owned();
+    if thread.join().is_err() {
+        tracing::error!(
+            thread = name,
+            "Thread panicked; what it did not finish is lost"
+        );
+    }
+}

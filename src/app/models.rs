@@ -1,0 +1,277 @@
+//! From configured models to what the stages need of them.
+
+use std::sync::Arc;
+
+use crate::config::{Config, Model, Problem, Problems};
+use crate::decode::Decoder;
+use crate::drift::Reference;
+use crate::drift::alarm::Alarms;
+use crate::drift::decide::Policy;
+use crate::drift::live::Live;
+use crate::feature::{Column, Role};
+use crate::model::{ModelName, Schema};
+use crate::monitor::{self, Watched};
+use crate::proxy;
+use crate::recorder::Recorded;
+use crate::reference;
+use crate::timestamp::Timestamp;
+use crate::window::{ModelSpec, Window};
+
+use super::Error;
+use super::status::Endpoint;
+
+/// Output of a model nothing is known about but that it answers.
+const DEFAULT_OUTPUT: &str = "prediction";
+
+/// A model whose reference is loaded.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) name: ModelName,
+    pub(super) paths: Vec<String>,
+    upstream: proxy::Upstream,
+    version: String,
+    schema: Arc<Schema>,
+    reference: Option<Reference>,
+    policies: Vec<Policy>,
+    notes: Vec<String>,
+    alarms: Alarms,
+    changed: bool,
+    thinned: Option<crate::drift::current::Thinned>,
+}
+
+/// Loads every model's reference.
+pub(super) fn prepare(config: &Config, now: Timestamp) -> Result<Vec<Prepared>, Problems> {
+    let mut problems = Vec::new();
+    let mut prepared = Vec::new();
+    for model in &config.models {
+        match Prepared::new(model, config, now) {
+            Ok(model) => prepared.push(model),
+            Err(found) => problems.extend(found),
+        }
+    }
+    if problems.is_empty() {
+        Ok(prepared)
+    } else {
+        Err(Problems(problems))
+    }
+}
+
+/// Opens the window and takes over what it knows of each model.
+pub(super) fn open_window(
+    config: &Config,
+    models: &mut [Prepared],
+    now: Timestamp,
+) -> Result<Window, Error> {
+    let specs: Vec<ModelSpec> = models.iter().map(Prepared::spec).collect();
+    let opened = Window::open(&config.window, &specs, now)?;
+    if let Some(path) = opened.quarantined {
+        tracing::error!(
+            window = %config.window.path.display(),
+            moved_to = %path.display(),
+            "The window file was no readable SQLite database: it was moved aside and a fresh one begun"
+        );
+    }
+    if let Some(gap) = opened.gap {
+        tracing::warn!(
+            from = %gap.started_at,
+            to = %gap.ended_at,
+            reason = gap.reason,
+            "The last run ended without warning: exchanges of this time may be missing"
+        );
+    }
+    for (model, found) in models.iter_mut().zip(opened.models) {
+        if let Some(reference) = &mut model.reference {
+            reference.loaded_at = found.since;
+        }
+        model.alarms = found.alarms;
+        model.changed = found.first_row > 1;
+        model.thinned = found.thinned;
+    }
+    Ok(opened.window)
+}
+
+/// What the proxy needs to know.
+pub(super) fn proxy_config(config: &Config, models: &[Prepared]) -> proxy::Config {
+    let model = |model: &Prepared| proxy::ModelConfig {
+        upstream: model.upstream.clone(),
+        exclude: config.exclude.clone(),
+        sample: config.sample,
+    };
+    proxy::Config {
+        models: models.iter().map(model).collect(),
+        response_timeout: config.upstream_timeout,
+        ..proxy::Config::new(config.upstream.clone())
+    }
+}
+
+// === impl Prepared ===
+
+impl Prepared {
+    fn new(model: &Model, config: &Config, now: Timestamp) -> Result<Self, Vec<Problem>> {
+        let problem = |key: &str, value: Option<String>, message: String| Problem {
+            origin: model.reference_origin.clone(),
+            key: format!("model {}: {key}", model.name),
+            value,
+            message,
+        };
+        let (schema, reference, notes) = match &model.reference {
+            Some(settings) => {
+                let loaded = reference::load(settings, now).map_err(|errors| {
+                    let shown = Some(format!("{:?}", settings.path.display().to_string()));
+                    let all = errors.into_iter();
+                    all.map(|e| problem("reference", shown.clone(), e.to_string()))
+                        .collect::<Vec<_>>()
+                })?;
+                (loaded.schema, Some(loaded.reference), loaded.notes)
+            }
+            None => (declared(model), None, Vec::new()),
+        };
+        let mut policies = vec![config.drift.policy; schema.columns().len()];
+        let mut unknown = Vec::new();
+        for change in &model.overrides {
+            match schema.position(&change.name) {
+                Some(index) => policies[index] = change.policy,
+                None => {
+                    let names: Vec<&str> = schema.columns().iter().map(|c| &*c.name).collect();
+                    let message = format!("no such column; the columns are: {}", names.join(", "));
+                    unknown.push(problem(
+                        "feature.name",
+                        Some(format!("{:?}", change.name)),
+                        message,
+                    ));
+                }
+            }
+        }
+        if !unknown.is_empty() {
+            return Err(unknown);
+        }
+        Ok(Self {
+            name: model.name.clone(),
+            paths: model.paths.clone(),
+            upstream: model.upstream.clone(),
+            version: model.version.clone(),
+            schema: Arc::new(schema),
+            reference,
+            policies,
+            notes,
+            alarms: Alarms::default(),
+            changed: false,
+            thinned: None,
+        })
+    }
+
+    /// Says at start what was understood, where a wrong reading can be seen.
+    pub(super) fn announce(&self) {
+        let names = |columns: &[Column]| {
+            let names: Vec<&str> = columns.iter().map(|c| &*c.name).collect();
+            names.join(", ")
+        };
+        match &self.reference {
+            Some(reference) => tracing::info!(
+                model = %self.name,
+                rows = reference.rows,
+                hash = reference.hash,
+                features = names(self.schema.features()),
+                outputs = names(self.schema.outputs()),
+                "Reference loaded"
+            ),
+            None => tracing::warn!(
+                model = %self.name,
+                "No reference: traffic is measured and recorded, drift is not; give --reference"
+            ),
+        }
+        for note in &self.notes {
+            tracing::info!(model = %self.name, "{note}");
+        }
+    }
+
+    /// The model as it was understood, as a configuration would say it.
+    pub(super) fn describe(&self) -> String {
+        let list = |columns: &[Column]| {
+            let names: Vec<String> = columns.iter().map(|c| format!("{:?}", c.name)).collect();
+            names.join(", ")
+        };
+        let mut text = format!("name      = \"{}\"\n", self.name);
+        let paths: Vec<String> = self.paths.iter().map(|path| format!("{path:?}")).collect();
+        text += &format!("paths     = [{}]\n", paths.join(", "));
+        text += &format!("upstream  = \"{}\"\n", self.upstream);
+        text += &format!("version   = {:?}\n", self.version);
+        text += &format!("features  = [{}]\n", list(self.schema.features()));
+        text += &format!("outputs   = [{}]\n", list(self.schema.outputs()));
+        for column in self.schema.columns() {
+            let kind = column
+                .kind
+                .map_or("not compared", crate::feature::Kind::as_str);
+            text += &format!("# {}: {kind} {}\n", column.name, column.role);
+        }
+        text
+    }
+
+    /// Where the model is reached, for the status.
+    pub(super) fn endpoint(&self) -> Endpoint {
+        Endpoint {
+            name: self.name.clone(),
+            paths: self.paths.clone(),
+            upstream: self.upstream.to_string(),
+        }
+    }
+
+    /// What recorder and monitor need of the model.
+    pub(super) fn stages(&self, drift: &monitor::Config) -> (Recorded, Watched) {
+        let live = self.reference.clone().map(|reference| {
+            let live = Live::new(reference, drift.spans());
+            if let Some(thinned) = self.thinned {
+                live.thin(thinned);
+            }
+            Arc::new(live)
+        });
+        let known = !self.schema.features().is_empty();
+        let recorded = Recorded {
+            name: self.name.clone(),
+            schema: Arc::clone(&self.schema),
+            decoder: known.then(|| Decoder::new(&self.schema)),
+            live: live.clone(),
+        };
+        let watched = Watched {
+            name: self.name.clone(),
+            version: self.version.clone(),
+            schema: Arc::clone(&self.schema),
+            policies: self.policies.clone(),
+            live,
+            alarms: self.alarms.clone(),
+            changed: self.changed,
+        };
+        (recorded, watched)
+    }
+
+    fn spec(&self) -> ModelSpec {
+        ModelSpec {
+            name: self.name.clone(),
+            version: self.version.clone(),
+            schema: Schema::clone(&self.schema),
+            reference_hash: self.reference.as_ref().map(|r| r.hash.clone()),
+        }
+    }
+}
+
+/// The columns a model without reference is configured with; none where it is not.
+fn declared(model: &Model) -> Schema {
+    let column = |role| {
+        move |name: &String| Column {
+            name: name.as_str().into(),
+            role,
+            kind: None,
+        }
+    };
+    if model.features.is_empty() {
+        return Schema::default();
+    }
+    let mut outputs = model.outputs.clone();
+    if outputs.is_empty() {
+        outputs.push(DEFAULT_OUTPUT.to_owned());
+    }
+    Schema::new(
+        model.features.iter().map(column(Role::Feature)).collect(),
+        outputs.iter().map(column(Role::Output)).collect(),
+    )
+}

@@ -1,0 +1,152 @@
+//! What metrics and page show of the whole process, gathered from the modules that own it.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::Addresses;
+use crate::admin::{ModelStatus, Status, WindowStatus};
+use crate::drift::Report;
+use crate::exchange::{DropReason, Outcome};
+use crate::metrics::tap::TapCounters;
+use crate::metrics::traffic::{Observation, Shard, Traffic};
+use crate::metrics::{Gauges, ModelGauges};
+use crate::model::ModelName;
+use crate::monitor::Durations;
+use crate::proxy::{Finished, Observer, Readiness, TapBytes, UpstreamState};
+use crate::timestamp::Timestamp;
+use crate::window::Window;
+
+/// Where a model is reached.
+#[derive(Debug, Clone)]
+pub(super) struct Endpoint {
+    pub(super) name: ModelName,
+    pub(super) paths: Vec<String>,
+    pub(super) upstream: String,
+}
+
+/// Handles to everything the status is made of; all of them are cheap to read.
+#[derive(Debug)]
+pub(super) struct StatusSource {
+    pub(super) started: Timestamp,
+    pub(super) addresses: Addresses,
+    pub(super) models: Vec<Endpoint>,
+    pub(super) counters: Arc<TapCounters>,
+    pub(super) traffic: Arc<Traffic>,
+    pub(super) window: Window,
+    pub(super) report: Arc<ArcSwap<Report>>,
+    pub(super) readiness: Readiness,
+    pub(super) durations: Arc<Durations>,
+    pub(super) queue: TapBytes,
+}
+
+/// What one proxy thread reports its traffic to.
+pub(super) struct Seen {
+    pub(super) shard: Arc<Shard>,
+    pub(super) counters: Arc<TapCounters>,
+}
+
+// === impl StatusSource ===
+
+impl StatusSource {
+    pub(super) fn gauges(&self) -> Gauges {
+        let model = |index: usize| {
+            let figures = self.window.figures(index);
+            ModelGauges {
+                window_rows: Some(figures.rows),
+                window_newest_row: figures.newest,
+                upstream_up: self.upstream_up(index),
+                check_duration: self.durations.last(index),
+            }
+        };
+        Gauges {
+            tap_queue_bytes: self.queue.bytes() as u64,
+            window_bytes: Some(self.window.bytes()),
+            models: (0..self.models.len()).map(model).collect(),
+        }
+    }
+
+    pub(super) fn status(&self) -> Status {
+        let report = self.report.load();
+        let model = |(index, endpoint): (usize, &Endpoint)| {
+            let figures = self.window.figures(index);
+            ModelStatus {
+                model: endpoint.name.clone(),
+                paths: endpoint.paths.clone(),
+                upstream: endpoint.upstream.clone(),
+                upstream_up: self.upstream_up(index),
+                tap: self.counters.snapshot(index),
+                coverage: report.models.get(index).and_then(|model| model.coverage),
+                window: WindowStatus {
+                    rows: Some(figures.rows),
+                    oldest: figures.oldest,
+                    newest: figures.newest,
+                },
+                traffic: self.traffic.summary(index),
+            }
+        };
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: self.started,
+            uptime_seconds: Timestamp::now().since(self.started).as_secs_f64(),
+            listen: self.addresses.proxy.to_string(),
+            admin: self.addresses.admin.to_string(),
+            window_bytes: Some(self.window.bytes()),
+            tap_queue_bytes: self.queue.bytes() as u64,
+            models: self.models.iter().enumerate().map(model).collect(),
+        }
+    }
+
+    fn upstream_up(&self, model: usize) -> Option<bool> {
+        match self.readiness.model(model) {
+            UpstreamState::Up => Some(true),
+            UpstreamState::Down => Some(false),
+            UpstreamState::Unknown => None,
+        }
+    }
+}
+
+// === impl Seen ===
+
+impl Observer for Seen {
+    fn started(&self, model: Option<usize>) {
+        self.shard.started(model);
+    }
+
+    fn finished(&self, seen: &Finished<'_>) {
+        let Finished {
+            model,
+            route,
+            method,
+            status,
+            error,
+            total,
+            upstream,
+        } = *seen;
+        self.shard.finished(&Observation {
+            model,
+            route,
+            method,
+            status,
+            error,
+            total,
+            upstream,
+        });
+    }
+
+    fn offered(&self, model: usize) {
+        self.counters.offered(model);
+    }
+
+    fn outcome(&self, model: usize, outcome: Outcome) {
+        self.counters.outcome(model, outcome, 1);
+    }
+
+    fn dropped(&self, model: usize, reason: DropReason) {
+        self.counters.dropped(model, reason, 1);
+    }
+
+    fn truncated(&self, model: usize) {
+        self.counters.truncated(model);
+    }
+}

@@ -1,0 +1,146 @@
+//! `driftd init`: looks at a reference file and writes a commented driftd.toml.
+
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::Failure;
+use crate::proxy::Upstream;
+use crate::reference::{self, Inspected};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Reference data: a CSV file with a header
+    #[arg(long, value_name = "FILE")]
+    reference: PathBuf,
+    /// The model server: http://host:port or unix:/path.sock
+    #[arg(long, value_name = "URL")]
+    upstream: String,
+    /// Where to write; an existing file is never overwritten
+    #[arg(long, value_name = "FILE", default_value = "driftd.toml")]
+    output: PathBuf,
+}
+
+pub(super) fn init(args: &Arguments) -> Result<ExitCode, Failure> {
+    let upstream = Upstream::parse(&args.upstream)
+        .context("--upstream")
+        .map_err(Failure::Input)?;
+    let missing = reference::DEFAULT_MISSING.map(str::to_owned);
+    let found = reference::inspect(&args.reference, &missing)
+        .with_context(|| format!("--reference {}", args.reference.display()))
+        .map_err(Failure::Input)?;
+    let text = file(&upstream.to_string(), args, &found);
+    let mut target = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&args.output)
+        .with_context(|| {
+            let path = args.output.display();
+            format!("cannot write {path}; an existing file is never overwritten: choose another with --output")
+        })?;
+    target
+        .write_all(text.as_bytes())
+        .with_context(|| format!("cannot write {}", args.output.display()))?;
+    println!(
+        "Wrote {}. Look at the columns found, then:",
+        args.output.display()
+    );
+    println!("  driftd run --config {}", args.output.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The file: what is in effect as settings, what could be as comments.
+fn file(upstream: &str, args: &Arguments, found: &[Inspected]) -> String {
+    let mut text = String::new();
+    let path = std::path::absolute(&args.reference).unwrap_or_else(|_| args.reference.clone());
+    let mut line = |line: &str| {
+        text.push_str(line);
+        text.push('\n');
+    };
+    line(
+        "# driftd: what is watched, and how. `driftd config` validates this file and shows what is in effect.",
+    );
+    line("# Any of it can also come from the environment (DRIFTD_WINDOW__PATH) or from flags.");
+    line("");
+    line(
+        "listen   = \"127.0.0.1:8080\"          # clients send predictions here instead of to the model server",
+    );
+    line("admin    = \"127.0.0.1:9464\"          # the page, the API, /metrics for Prometheus");
+    line(&format!("upstream = {}", quoted(upstream)));
+    line("");
+    line("[window]");
+    line(
+        "path      = \"driftd.db\"              # SQLite; read it with: sqlite3 -readonly driftd.db",
+    );
+    line("# keep_rows = 100000                  # per model");
+    line("# keep_for  = \"30d\"");
+    line("# max_bytes = \"1GiB\"");
+    line("");
+    line("[drift]");
+    line("# every        = \"60s\"");
+    line("# current      = \"24h\"                # rows compared: a duration, or \"1000 rows\"");
+    line(
+        "# fast         = \"1h\"                 # the early span: warns, never alerts; or \"off\"",
+    );
+    line("# min_rows     = 200");
+    line("# false_alarms = \"1 per 30d\"          # all features, tests and checks together");
+    line("# decision     = \"budget\"             # or \"pvalue\": p < 0.05 for each test");
+    line("# min_effect   = 0.1                  # the smallest D worth an alarm");
+    line("");
+    line("[[model]]");
+    line("name      = \"default\"");
+    line("# paths     = [\"/predict\"]            # without it: every POST");
+    line("# version   = \"\"");
+    line(&format!(
+        "reference = {}",
+        quoted(&path.display().to_string())
+    ));
+    line("");
+    line(
+        "# The columns found. Change a part with a word from: feature, output, target, time, id, ignore.",
+    );
+    line("[model.columns]");
+    for column in found {
+        let mut note = format!("{}; {}", column.kind, column.why);
+        if column.missing > 0.0 {
+            let _ = write!(note, "; {:.1} % missing", column.missing * 100.0);
+        }
+        if !column.examples.is_empty() {
+            let _ = write!(note, "; such as {}", column.examples.join(", "));
+        }
+        line(&format!(
+            "{} = {:<10} # {}",
+            quoted(&column.name),
+            quoted(column.role),
+            note.replace('\n', " ")
+        ));
+    }
+    line("");
+    line("# One table per column that needs settings of its own:");
+    line("# [[model.feature]]");
+    line("# name       = \"age\"");
+    line("# kind       = \"numeric\"             # or categorical, text");
+    line("# min_effect = 0.05");
+    text
+}
+
+/// A TOML basic string.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}

@@ -1,0 +1,72 @@
+//! `driftd run` and `driftd demo`: the long-running commands.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use super::{DemoArgs, Failure, RunArgs};
+use crate::app::App;
+use crate::demo;
+use crate::log;
+use crate::shutdown::Signals;
+
+pub(super) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
+    let config = args.load()?;
+    log::start(config.json_log);
+    let app = App::prepare(config)?;
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        let mut signals = Signals::listen().context("cannot listen for signals")?;
+        let bound = app.bind().await?;
+        let addresses = bound.addresses();
+        println!("proxy  http://{}", addresses.proxy);
+        println!("page   http://{}/", addresses.admin);
+        let (first, second) = tokio::sync::oneshot::channel();
+        let watch = async move {
+            let name = signals.next().await;
+            tracing::info!(signal = name, "Draining; a second signal ends it at once");
+            drop(first);
+            signals.next().await;
+        };
+        let serve = bound.serve(async {
+            second.await.unwrap_or(());
+        });
+        tokio::select! {
+            served = serve => served.map(|()| ExitCode::SUCCESS).map_err(Failure::from),
+            () = watch => {
+                tracing::warn!("Second signal: ended without draining");
+                Ok(ExitCode::FAILURE)
+            }
+        }
+    })
+}
+
+pub(super) fn demo(args: &DemoArgs) -> Result<ExitCode, Failure> {
+    let runtime = runtime()?;
+    let settings = demo::Settings {
+        duration: args.duration,
+        window: args.window.clone(),
+    };
+    let found = runtime.block_on(async {
+        let mut signals = Signals::listen().context("cannot listen for signals")?;
+        let interrupted = async move {
+            signals.next().await;
+        };
+        let mut say = |line: &str| println!("{line}");
+        demo::run(settings, interrupted, &mut say)
+            .await
+            .map_err(Failure::from)
+    })?;
+    Ok(if found {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    Ok(runtime.context("cannot start the runtime")?)
+}

@@ -1,0 +1,355 @@
+//! Settings: from file, environment and flags to every module's own validated `Config`.
+//!
+//! Invariant: only validated configuration leaves this module, and a configuration with problems is
+//! refused with all of them at once, each with origin, key, value and what would be right. Reading
+//! reference data is not done here; [`crate::app`] does that.
+
+mod models;
+mod problem;
+mod section;
+mod sources;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use config::Value;
+
+pub use models::{FeatureOverride, Model};
+pub use problem::{Problem, Problems};
+pub use sources::Given;
+
+use crate::drift::current::{Span, SpanLength};
+use crate::drift::decide::{Allowance, Policy, Rule};
+use crate::monitor;
+use crate::proxy;
+use crate::window;
+use section::{Collector, Section, parse_duration};
+
+/// File read when `--config` is not given and it exists.
+pub const DEFAULT_FILE: &str = "driftd.toml";
+
+const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
+/// OpenTelemetry's port for Prometheus exporters.
+const DEFAULT_ADMIN: &str = "127.0.0.1:9464";
+/// Slow models exist; this only ends exchanges nobody waits for any more.
+const DEFAULT_UPSTREAM_TIMEOUT: Duration = Duration::from_secs(300);
+const DEFAULT_WINDOW: &str = "driftd.db";
+const DEFAULT_KEEP_ROWS: u64 = 100_000;
+const DAY: Duration = Duration::from_secs(86_400);
+const DEFAULT_KEEP_FOR: Duration = Duration::from_secs(30 * 86_400);
+const DEFAULT_MAX_BYTES: u64 = 1 << 30;
+/// Larger than nearly every prediction request; what is longer passes all the same.
+const DEFAULT_MAX_BODY: u64 = 1 << 20;
+const DEFAULT_QUEUE: u64 = 32 << 20;
+const DEFAULT_EVERY: Duration = Duration::from_secs(60);
+const DEFAULT_FAST: Duration = Duration::from_secs(3600);
+/// Below this a check sees only gross shifts, and users take its silence for health.
+const DEFAULT_MIN_ROWS: u64 = 200;
+/// Enough to see a shift of a tenth of a standard deviation; more only finds trivia.
+const DEFAULT_MAX_ROWS: u64 = 10_000;
+/// D ≥ 0.1 is a shift of about a quarter of a standard deviation.
+const DEFAULT_MIN_EFFECT: f64 = 0.1;
+const DEFAULT_MIN_COVERAGE: f64 = 0.9;
+
+/// The validated configuration of one process.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where prediction traffic comes in.
+    pub listen: SocketAddr,
+    /// Where page, API and metrics are served.
+    pub admin: SocketAddr,
+    /// Where `/metrics` and health alone are served as well.
+    pub metrics: Option<SocketAddr>,
+    /// How people reach the page, for links.
+    pub external_url: Option<String>,
+    /// Structured logs instead of lines for people; `None`: decide by whether a terminal listens.
+    pub json_log: Option<bool>,
+    /// One log line per exchange.
+    pub log_exchanges: bool,
+    /// The window.
+    pub window: window::Config,
+    /// Where traffic of no model goes.
+    pub upstream: proxy::Upstream,
+    /// How long an upstream may take to begin its answer; `None`: as long as it likes.
+    pub upstream_timeout: Option<Duration>,
+    /// What the tap may hold.
+    pub tap: proxy::TapConfig,
+    /// Exchanges left out of the window, of any model.
+    pub exclude: Vec<proxy::Exclude>,
+    /// Share of the exchanges kept.
+    pub sample: proxy::Sample,
+    /// When and how checks are made.
+    pub drift: monitor::Config,
+    /// The models, at least one.
+    pub models: Vec<Model>,
+    /// What is odd but not wrong.
+    pub warnings: Vec<String>,
+}
+
+/// Reads, merges and validates every source. `file`: the one named by `--config`, which must exist;
+/// else [`DEFAULT_FILE`] where it exists.
+///
+/// # Errors
+/// Everything wrong, at once.
+pub fn load(
+    file: Option<&Path>,
+    environment: impl Iterator<Item = (String, String)>,
+    flags: Given,
+) -> Result<Config, Problems> {
+    let default = Path::new(DEFAULT_FILE);
+    let file = file.or_else(|| default.exists().then_some(default));
+    let merged = sources::merge(file, environment, flags)?;
+    let base = file
+        .and_then(Path::parent)
+        .map(Path::to_owned)
+        .unwrap_or_default();
+    validate(merged.value, &base, merged.warnings)
+}
+
+/// Validates settings a program gives, with no file and no environment.
+///
+/// # Errors
+/// Everything wrong, at once.
+pub fn from_given(given: Given) -> Result<Config, Problems> {
+    let merged = sources::merge(None, std::iter::empty(), given)?;
+    validate(merged.value, Path::new(""), Vec::new())
+}
+
+/// Paths in a file are relative to it, as a person who reads the file expects.
+fn resolve(base: &Path, value: &Value, path: &str) -> PathBuf {
+    let given_elsewhere = value
+        .origin()
+        .is_some_and(|origin| origin.starts_with("environment") || origin.starts_with("--"));
+    if given_elsewhere {
+        PathBuf::from(path)
+    } else {
+        base.join(path)
+    }
+}
+
+fn validate(value: Value, base: &Path, warnings: Vec<String>) -> Result<Config, Problems> {
+    let problems = Collector::default();
+    let mut top = Section::new("", value, &problems);
+
+    let listen = top.address("listen");
+    let admin = top.address("admin");
+    let metrics = top.address("metrics");
+    let external_url = top.parse(
+        "external_url",
+        "an address such as \"https://driftd.example\"",
+        |url| {
+            let good = url.starts_with("http://") || url.starts_with("https://");
+            if good {
+                Ok(url.trim_end_matches('/').to_owned())
+            } else {
+                Err(String::new())
+            }
+        },
+    );
+    let json_log = top.parse("log", "\"human\" or \"json\"", |word| match word {
+        "json" => Ok(true),
+        "human" => Ok(false),
+        _ => Err(String::new()),
+    });
+    let log_exchanges = top.boolean("log_exchanges").unwrap_or(false);
+    let common = models::Common {
+        given: top.has("upstream"),
+        upstream: models::upstream(&mut top),
+    };
+    let upstream_timeout = top.parse(
+        "upstream_timeout",
+        "a duration such as \"60s\", or \"off\"",
+        |text| {
+            if text == "off" {
+                Ok(None)
+            } else {
+                parse_duration(text).map(Some)
+            }
+        },
+    );
+    let window = window(top.section("window"), base);
+    let (tap, exclude, sample) = tap(top.section("tap"));
+    let drift = drift(top.section("drift"));
+    let models = models::models(&mut top, base, &common, &drift);
+    top.finish();
+
+    let mut found = problems.into_vec();
+    let fallback = || DEFAULT_ADMIN.parse().ok();
+    let config = (|| {
+        Some(Config {
+            listen: listen.or_else(|| DEFAULT_LISTEN.parse().ok())?,
+            admin: admin.or_else(fallback)?,
+            metrics,
+            external_url,
+            json_log,
+            log_exchanges,
+            window,
+            // Every model has an upstream of its own where there is no common one.
+            upstream: (common.upstream)
+                .or_else(|| models.first().map(|model| model.upstream.clone()))?,
+            upstream_timeout: upstream_timeout.unwrap_or(Some(DEFAULT_UPSTREAM_TIMEOUT)),
+            tap,
+            exclude,
+            sample,
+            drift,
+            models,
+            warnings,
+        })
+    })();
+    match config {
+        Some(config) if found.is_empty() => Ok(config),
+        _ => {
+            found.sort_by(|a, b| (&a.origin, &a.key).cmp(&(&b.origin, &b.key)));
+            found.dedup();
+            Err(Problems(found))
+        }
+    }
+}
+
+fn window(mut section: Section<'_>, base: &Path) -> window::Config {
+    let mut path = PathBuf::from(DEFAULT_WINDOW);
+    if let Some(value) = section.take("path") {
+        path = resolve(base, &value, &value.to_string());
+    }
+    let config = window::Config {
+        path,
+        keep_rows: section.count("keep_rows", 100).unwrap_or(DEFAULT_KEEP_ROWS),
+        keep_for: section.duration("keep_for").unwrap_or(DEFAULT_KEEP_FOR),
+        max_bytes: section.bytes("max_bytes").unwrap_or(DEFAULT_MAX_BYTES),
+    };
+    section.finish();
+    config
+}
+
+fn tap(mut section: Section<'_>) -> (proxy::TapConfig, Vec<proxy::Exclude>, proxy::Sample) {
+    let bytes = |given: Option<u64>, default| {
+        usize::try_from(given.unwrap_or(default)).unwrap_or(usize::MAX)
+    };
+    let max_body = bytes(section.bytes("max_body"), DEFAULT_MAX_BODY);
+    let queue = bytes(section.bytes("queue"), DEFAULT_QUEUE);
+    if queue < 2 * max_body {
+        let message = format!(
+            "the queue must hold both bodies of an exchange: write at least {} or lower tap.max_body",
+            bytesize::ByteSize(2 * max_body as u64).display().iec()
+        );
+        section.lacks("queue", message);
+    }
+    let right = "a share between 0 and 1 such as 0.1, or a rate such as \"200/s\"";
+    let sample = section.parse("sample", right, |text| {
+        proxy::Sample::parse(text).map_err(|_| String::new())
+    });
+    let mut exclude = Vec::new();
+    for mut item in section.sections("exclude") {
+        match (item.string("header"), item.string("prefix")) {
+            (Some(header), Some(prefix)) => match proxy::Exclude::new(&header, &prefix) {
+                Ok(rule) => exclude.push(rule),
+                Err(error) => item.lacks("header", error.to_string()),
+            },
+            _ => item.lacks(
+                "",
+                "write { header = \"user-agent\", prefix = \"kube-probe\" }".to_owned(),
+            ),
+        }
+        item.finish();
+    }
+    section.finish();
+    (
+        proxy::TapConfig { max_body, queue },
+        exclude,
+        sample.unwrap_or(proxy::Sample::Share(1.0)),
+    )
+}
+
+fn drift(mut section: Section<'_>) -> monitor::Config {
+    let every = section.duration("every").unwrap_or(DEFAULT_EVERY);
+    let rows = |count: Option<u64>, default| {
+        usize::try_from(count.unwrap_or(default)).unwrap_or(usize::MAX)
+    };
+    let min_rows = rows(section.count("min_rows", 2), DEFAULT_MIN_ROWS);
+    let max_rows = rows(section.count("max_rows", 2), DEFAULT_MAX_ROWS);
+    let max_age = section.duration("max_age").unwrap_or(30 * DAY);
+    if max_rows < min_rows {
+        section.lacks(
+            "max_rows",
+            format!("{max_rows} is below min_rows = {min_rows}; raise it"),
+        );
+    }
+    let right = "a duration such as \"24h\" or a number of rows such as \"1000 rows\"";
+    let length = |text: &str| span_length(text, max_rows);
+    let current = section
+        .parse("current", right, length)
+        .unwrap_or(SpanLength::Time(DAY));
+    let fast = section.parse("fast", &format!("{right}, or \"off\""), |text| {
+        if text == "off" {
+            Ok(None)
+        } else {
+            length(text).map(Some)
+        }
+    });
+    let fast = fast.unwrap_or(Some(SpanLength::Time(DEFAULT_FAST)));
+    let span = |length| Span {
+        length,
+        min_rows: match length {
+            // A span of fewer rows than min_rows could never be judged.
+            SpanLength::Rows(rows) => min_rows.min(rows),
+            SpanLength::Time(_) => min_rows,
+        },
+        max_rows,
+        max_age,
+    };
+    let right = "a number and a period such as \"1 per 30d\"";
+    let allowance = section.parse("false_alarms", right, |text| {
+        let (alarms, per) = text.split_once(" per ").ok_or_else(String::new)?;
+        let alarms: f64 = alarms.trim().parse().map_err(|_| String::new())?;
+        let per = parse_duration(per.trim())?;
+        if alarms > 0.0 && alarms.is_finite() {
+            Ok(Allowance { alarms, per })
+        } else {
+            Err(String::new())
+        }
+    });
+    let rule = models::rule(&mut section).unwrap_or(Rule::Budget);
+    let min_effect = section
+        .number("min_effect", 0.0, 1.0)
+        .unwrap_or(DEFAULT_MIN_EFFECT);
+    let min_coverage = section
+        .number("min_coverage", 0.0, 1.0)
+        .unwrap_or(DEFAULT_MIN_COVERAGE);
+    section.finish();
+    monitor::Config {
+        every,
+        main: span(current),
+        fast: fast.map(span),
+        allowance: allowance.unwrap_or(Allowance {
+            alarms: 1.0,
+            per: 30 * DAY,
+        }),
+        policy: Policy { rule, min_effect },
+        min_coverage,
+    }
+}
+
+fn span_length(text: &str, max_rows: usize) -> Result<SpanLength, String> {
+    let rows = text
+        .strip_suffix("rows")
+        .or_else(|| text.strip_suffix("row"));
+    let Some(rows) = rows else {
+        return parse_duration(text).map(SpanLength::Time);
+    };
+    let rows: usize = rows
+        .trim()
+        .replace('_', "")
+        .parse()
+        .map_err(|_| String::new())?;
+    match rows {
+        0 | 1 => Err("a span needs at least 2 rows".to_owned()),
+        rows if rows > max_rows => Err(format!(
+            "the span is longer than drift.max_rows = {max_rows}"
+        )),
+        rows => Ok(SpanLength::Rows(rows)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,249 @@
+use std::io::Write as _;
+
+use super::*;
+
+fn given(pairs: &[(&str, &str)]) -> Given {
+    let mut given = Given::default();
+    for (key, value) in pairs {
+        given.set(key, (*value).to_owned(), format!("--{key}"));
+    }
+    given
+}
+
+fn from_toml(text: &str) -> Result<Config, Problems> {
+    let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    load(Some(file.path()), std::iter::empty(), Given::default())
+}
+
+fn problems(text: &str) -> Vec<String> {
+    let problems = from_toml(text)
+        .expect_err("a configuration with problems")
+        .0;
+    problems
+        .iter()
+        .map(|p| format!("{}: {}", p.key, p.message))
+        .collect()
+}
+
+const UPSTREAM: &str = "upstream = \"http://127.0.0.1:5000\"\n";
+
+#[test]
+fn an_upstream_is_all_it_takes() {
+    let config = from_given(given(&[("upstream", "http://127.0.0.1:5000")])).unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.admin.to_string(), "127.0.0.1:9464");
+    assert_eq!(config.models.len(), 1);
+    assert_eq!(config.models[0].name.as_str(), "default");
+    assert_eq!(config.drift.policy.rule, Rule::Budget);
+    assert_eq!(config.drift.main.length, SpanLength::Time(DAY));
+    assert_eq!(config.window.max_bytes, 1 << 30);
+}
+
+#[test]
+fn the_documented_file_is_read_whole() {
+    let config = from_toml(
+        r#"
+        listen       = "127.0.0.1:8081"
+        admin        = "127.0.0.1:9465"
+        metrics      = "0.0.0.0:9466"
+        upstream     = "http://127.0.0.1:5000"
+        external_url = "https://driftd.example"
+        [window]
+        path      = "w.db"
+        keep_rows = 50_000
+        keep_for  = "7d"
+        max_bytes = "512MiB"
+        [tap]
+        max_body = "2MiB"
+        queue    = "16MiB"
+        sample   = 0.5
+        exclude  = [{ header = "user-agent", prefix = "kube-probe" }]
+        [drift]
+        every        = "30s"
+        current      = "1000 rows"
+        fast         = "off"
+        min_rows     = 100
+        max_rows     = 5000
+        max_age      = "10d"
+        false_alarms = "2 per 7d"
+        decision     = "pvalue"
+        min_effect   = 0.2
+        min_coverage = 0.8
+        [[model]]
+        name      = "iris"
+        paths     = ["/predict"]
+        upstream  = "unix:/run/iris.sock"
+        version   = "2026-11"
+        reference = "reference_data/iris.csv"
+        features  = ["sepal_length", "MixedCase"]
+        outputs   = ["prediction"]
+        columns   = { id = "ignore", Churned = "target" }
+        missing   = ["", "NA"]
+        [[model.feature]]
+        name       = "MixedCase"
+        kind       = "categorical"
+        min_effect = 0.05
+        "#,
+    )
+    .unwrap();
+    assert_eq!(config.drift.main.length, SpanLength::Rows(1000));
+    assert!(config.drift.fast.is_none());
+    assert!((config.drift.allowance.alarms - 2.0).abs() < 1e-12);
+    assert_eq!(config.drift.allowance.per, 7 * DAY);
+    assert_eq!(config.exclude.len(), 1);
+    let model = &config.models[0];
+    assert_eq!(model.upstream.to_string(), "unix:/run/iris.sock");
+    assert_eq!(model.features, ["sepal_length", "MixedCase"]);
+    let reference = model.reference.as_ref().unwrap();
+    assert_eq!(reference.columns["Churned"], "target");
+    assert_eq!(reference.missing, ["", "NA"]);
+    assert_eq!(
+        reference.kinds["MixedCase"],
+        crate::feature::Kind::Categorical
+    );
+    assert!(
+        reference.path.is_absolute(),
+        "relative to the file: {}",
+        reference.path.display()
+    );
+    assert!((model.overrides[0].policy.min_effect - 0.05).abs() < 1e-12);
+}
+
+#[test]
+fn every_problem_is_reported_at_once_with_its_place() {
+    let found = problems(&format!(
+        "{UPSTREAM}lisen = \"x\"\n[drift]\nevery = \"soon\"\nmin_rows = -3\n[tap]\nsample = 2.0\n"
+    ));
+    assert_eq!(found.len(), 4, "{found:#?}");
+    assert!(
+        found
+            .iter()
+            .any(|p| p.starts_with("lisen: no such key; did you mean `listen`?"))
+    );
+    assert!(
+        found
+            .iter()
+            .any(|p| p.starts_with("drift.every: write a duration such as"))
+    );
+    assert!(
+        found
+            .iter()
+            .any(|p| p.starts_with("drift.min_rows: write a whole number"))
+    );
+    assert!(
+        found
+            .iter()
+            .any(|p| p.starts_with("tap.sample: write a share between 0 and 1"))
+    );
+}
+
+#[test]
+fn a_problem_names_its_origin_and_value() {
+    let environment = [("DRIFTD_DRIFT__EVERY".to_owned(), "never".to_owned())];
+    let flags = given(&[("upstream", "ftp://x")]);
+    let text = load(None, environment.into_iter(), flags)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.contains(
+            "environment variable DRIFTD_DRIFT__EVERY: drift.every = \"never\": write a duration"
+        ),
+        "{text}"
+    );
+    assert!(
+        text.contains("--upstream: upstream = \"ftp://x\""),
+        "{text}"
+    );
+    assert!(text.starts_with("2 configuration errors"), "{text}");
+}
+
+#[test]
+fn flags_override_environment_and_environment_overrides_the_file() {
+    let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    write!(
+        file,
+        "{UPSTREAM}listen = \"127.0.0.1:1\"\nadmin = \"127.0.0.1:2\"\n"
+    )
+    .unwrap();
+    let environment = [
+        ("DRIFTD_LISTEN".to_owned(), "127.0.0.1:11".to_owned()),
+        ("DRIFTD_ADMIN".to_owned(), "127.0.0.1:12".to_owned()),
+    ];
+    let flags = given(&[("admin", "127.0.0.1:22")]);
+    let config = load(Some(file.path()), environment.into_iter(), flags).unwrap();
+    assert_eq!(config.listen.port(), 11);
+    assert_eq!(config.admin.port(), 22);
+}
+
+#[test]
+fn what_kubernetes_injects_is_ignored_and_other_strangers_warn() {
+    let injected = [
+        ("DRIFTD_PORT", "tcp://10.0.0.1:8080"),
+        ("DRIFTD_PORT_8080_TCP_ADDR", "10.0.0.1"),
+        ("DRIFTD_SERVICE_HOST", "10.0.0.1"),
+        ("DRIFTD_SERVICE_PORT_HTTP", "8080"),
+        ("DRIFTD_LISTNE", "127.0.0.1:1"),
+        ("DRIFTD_UPSTREAM", "http://127.0.0.1:5000"),
+    ];
+    let environment = injected
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .into_iter();
+    let config = load(None, environment, Given::default()).unwrap();
+    assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
+    assert!(config.warnings[0].contains("DRIFTD_LISTNE"));
+}
+
+#[test]
+fn models_are_told_apart() {
+    let found = problems(&format!(
+        "{UPSTREAM}reference = \"r.csv\"\n[[model]]\nname = \"a\"\npaths = [\"/p\"]\n\
+         [[model]]\nname = \"a\"\npaths = [\"/p/\", \"q\"]\n[[model]]\nname = \"b c\"\n"
+    ));
+    let has = |part: &str| assert!(found.iter().any(|p| p.contains(part)), "{part}: {found:#?}");
+    has("two models are named a");
+    has("\"/p/\" belongs to model a already");
+    has("\"q\" is no path; write \"/q\"");
+    has("model[2].name: write a name of letters");
+    has("reference: which model?");
+}
+
+#[test]
+fn no_upstream_is_a_problem_that_says_what_to_write() {
+    let found = problems("[drift]\nevery = \"1s\"\n");
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].contains("such as \"http://127.0.0.1:5000\""));
+}
+
+#[test]
+fn a_broken_or_absent_file_is_named() {
+    let text = from_toml("listen = \n").unwrap_err().to_string();
+    assert!(text.contains(".toml"), "{text}");
+    let absent = Path::new("/nowhere/driftd.toml");
+    let text = load(Some(absent), std::iter::empty(), Given::default())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.contains("/nowhere/driftd.toml: the file cannot be read"),
+        "{text}"
+    );
+}
+
+#[test]
+fn spans_that_cannot_work_are_refused() {
+    let found = problems(&format!(
+        "{UPSTREAM}[drift]\ncurrent = \"20000 rows\"\nmax_rows = 100\n"
+    ));
+    assert!(
+        found
+            .iter()
+            .any(|p| p.contains("longer than drift.max_rows = 100")),
+        "{found:#?}"
+    );
+    assert!(
+        found
+            .iter()
+            .any(|p| p.contains("100 is below min_rows = 200")),
+        "{found:#?}"
+    );
+}

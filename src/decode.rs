@@ -1,0 +1,146 @@
+//! Bodies to rows: one exchange's request and response, read into the model's columns.
+//!
+//! A body is JSON, plain or gzipped. `dialect::DIALECTS` lists the shapes that are understood, in
+//! the order they are tried; a new one is a small file beside it. A dialect only says where rows and
+//! answers stand; `frame` and `answer` check them against the model's columns.
+//!
+//! Invariant: pure and total. Any bytes give rows or a reason, never a panic; what is allocated is
+//! bounded by the body's size, [`MAX_ROWS`] and [`MAX_CELLS`]. It knows nothing of HTTP, SQL, clocks,
+//! or of status codes: the caller decides which exchanges are worth decoding.
+
+use crate::exchange::{CapturedBody, Exchange};
+use crate::feature::Cell;
+use crate::model::{Row, Schema};
+
+mod answer;
+mod body;
+mod dialect;
+mod fault;
+mod frame;
+mod json;
+mod layout;
+mod lenient;
+
+#[cfg(test)]
+mod tests;
+
+use fault::Fault;
+use layout::Layout;
+
+/// Rows read from one exchange at most: far above any batch a model server answers in time, and a
+/// bound on what one body can cost the recorder.
+pub const MAX_ROWS: usize = 100_000;
+
+/// Cells read from one exchange at most (16 bytes each). Objects may name one column of many, so
+/// the body's size alone does not bound them.
+pub const MAX_CELLS: usize = 4_000_000;
+
+/// Reads the exchanges of one model.
+#[derive(Debug, Clone)]
+pub struct Decoder {
+    layout: Layout,
+}
+
+/// What one exchange held.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decoded {
+    /// One row for each prediction asked for, in the request's order; a cell for each column of
+    /// the schema, features first. Absent features and unread outputs are [`Cell::Missing`].
+    pub rows: Vec<Row>,
+    /// Why the outputs of all rows are missing, where the response could not be read.
+    pub response_problem: Option<String>,
+}
+
+/// A request that gives no rows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Undecodable {
+    /// What is wrong and what would be right, for people; at most a few hundred bytes, whatever
+    /// the body. The words before the first value are the same for the same mistake.
+    pub reason: String,
+}
+
+// === impl Decoder ===
+
+impl Decoder {
+    /// A decoder for the columns of `schema`.
+    #[must_use]
+    pub fn new(schema: &Schema) -> Self {
+        Self {
+            layout: Layout::new(schema),
+        }
+    }
+
+    /// The rows of `exchange`. A gzipped body may grow to `max_body` bytes, no further.
+    ///
+    /// # Errors
+    ///
+    /// [`Undecodable`] where the request gives no rows. A response that cannot be read is no error:
+    /// the features are worth keeping, and [`Decoded::response_problem`] says what was wrong.
+    pub fn exchange(&self, exchange: &Exchange, max_body: usize) -> Result<Decoded, Undecodable> {
+        let mut rows = self
+            .request(&exchange.request, max_body)
+            .map_err(|fault| Undecodable {
+                reason: fault.to_string(),
+            })?;
+        let response_problem = self
+            .response(&exchange.response, max_body, &mut rows)
+            .err()
+            .map(|fault| format!("response: {fault}"));
+        Ok(Decoded {
+            rows,
+            response_problem,
+        })
+    }
+
+    fn request(&self, body: &CapturedBody, max_body: usize) -> Result<Vec<Row>, Fault> {
+        let body = body::read(body, max_body)?;
+        let frame = dialect::DIALECTS
+            .iter()
+            .filter_map(|dialect| dialect.request)
+            .find_map(|request| request(&body, &self.layout))
+            .unwrap_or_else(|| Err(dialect::unknown_request(&body, &self.layout)))?;
+        frame.rows(&self.layout)
+    }
+
+    /// Fills in the outputs of `rows`, all or none of them.
+    fn response(
+        &self,
+        body: &CapturedBody,
+        max_body: usize,
+        rows: &mut [Row],
+    ) -> Result<(), Fault> {
+        let outputs = self.layout.outputs.len();
+        if outputs == 0 {
+            return Ok(());
+        }
+        let body = body::read(body, max_body)?;
+        let answers = dialect::DIALECTS
+            .iter()
+            .filter_map(|dialect| dialect.response)
+            .find_map(|response| response(&body, &self.layout))
+            .unwrap_or_else(|| Err(dialect::unknown_response(&body, &self.layout)))?;
+        let cells = answers.cells(rows.len(), &self.layout)?;
+        for (row, answer) in rows.iter_mut().zip(cells.chunks_exact(outputs)) {
+            row[self.layout.features.len()..].clone_from_slice(answer);
+        }
+        Ok(())
+    }
+}
+
+// === impl Undecodable ===
+
+impl Undecodable {
+    /// For the caller that caught a panic of the decoder: a defect, and no fault of the body.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self {
+            reason: "internal error while decoding: please report it".to_owned(),
+        }
+    }
+}
+
+/// A row of missing cells.
+fn blank(layout: &Layout) -> Row {
+    vec![Cell::Missing; layout.width()].into_boxed_slice()
+}

@@ -1,0 +1,249 @@
+//! The words a person reads: one plain sentence per column and per model, with numbers. The page,
+//! the JSON, `driftd check` and the log all say the same.
+
+use super::decide::detectable_shift;
+use super::measure::Measurement;
+use super::picture::{Picture, Share};
+use super::report::{CheckReport, FeatureReport, Level, State, Test};
+use crate::feature::Role;
+
+/// A number for people: four significant digits, plain notation where it is short.
+#[must_use]
+pub fn figure(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return if value.is_finite() {
+            "0".to_owned()
+        } else {
+            format!("{value}")
+        };
+    }
+    let magnitude = value.abs().log10().floor();
+    if !(-4.0..=9.0).contains(&magnitude) {
+        return format!("{value:.2e}");
+    }
+    let decimals = (3.0 - magnitude).max(0.0) as usize;
+    let text = format!("{value:.decimals$}");
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
+}
+
+/// A share as a percentage: `17 %`, `0.4 %`.
+#[must_use]
+pub fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    let decimals = usize::from(percent > 0.0 && percent < 1.0 || percent > 99.0 && percent < 100.0);
+    format!("{percent:.decimals$} %")
+}
+
+/// A p-value from its decimal logarithm: `0.031`, `2.1e-17`.
+#[must_use]
+pub fn p_value(log10_p: f64) -> String {
+    if log10_p > -4.0 {
+        return figure(10f64.powf(log10_p));
+    }
+    let exponent = log10_p.floor();
+    format!("{:.1}e{exponent}", 10f64.powf(log10_p - exponent))
+}
+
+/// What holds for one measured column, in one sentence.
+#[must_use]
+pub fn column(name: &str, state: State, check: &CheckReport, measured: &Measurement) -> String {
+    match state {
+        State::Drifted => format!("{name} has drifted: {}.", difference(check, measured)),
+        State::Ok => format!("{name} looks like the reference: {}.", closeness(check)),
+        State::Constant => format!("{name} holds one and the same value on both sides."),
+        State::TypeChanged => format!(
+            "{name} has changed its type: {} of {} current values are not {}.",
+            measured.mistyped,
+            measured.rows - measured.missing,
+            if measured.test == Test::Ks {
+                "numbers"
+            } else {
+                "words"
+            },
+        ),
+        State::Stale => format!("{name}: no row has come for longer than the span compared."),
+        State::LowCoverage => {
+            format!("{name}: too much of the traffic was not captured for a verdict.")
+        }
+        _ => format!("{name}: no verdict."),
+    }
+}
+
+/// Why a column cannot be judged for want of rows.
+#[must_use]
+pub fn too_few(name: &str, present: usize, rows: usize, min_rows: usize) -> String {
+    if present < rows {
+        format!("{name}: {present} of {rows} rows hold a value; a check needs {min_rows}.")
+    } else {
+        format!("{name}: {rows} of the {min_rows} rows a check needs have come.")
+    }
+}
+
+/// The verdict on a model: what drifted, or why nothing can be said.
+#[must_use]
+pub fn model(state: State, level: Level, features: &[FeatureReport], rows: usize) -> String {
+    let named = |wanted: &dyn Fn(&FeatureReport) -> bool| -> Vec<&FeatureReport> {
+        features.iter().filter(|f| wanted(f)).collect()
+    };
+    let count = |wanted: &dyn Fn(&FeatureReport) -> bool| named(wanted).len();
+    let drifted = named(&|f| f.drifted == Some(true));
+    match state {
+        State::Drifted => {
+            let (inputs, outputs): (Vec<&FeatureReport>, Vec<&FeatureReport>) =
+                drifted.iter().partition(|f| f.role == Role::Feature);
+            let total = count(&|f| f.role == Role::Feature);
+            let worst = drifted.first().map_or("", |f| f.sentence.as_str());
+            let mut what = Vec::new();
+            if !inputs.is_empty() {
+                let names = names(&inputs);
+                what.push(format!(
+                    "{} of {total} features drifted ({names})",
+                    inputs.len()
+                ));
+            }
+            if !outputs.is_empty() {
+                what.push(format!("the predictions moved ({})", names(&outputs)));
+            }
+            format!("{}. {worst}", capitalised(&what.join(", and ")))
+        }
+        State::Ok if level == Level::Warn => {
+            let warned = named(&|f| f.level == Level::Warn);
+            format!(
+                "No drift over the main span, but the newest rows differ in {}.",
+                names(&warned)
+            )
+        }
+        State::Ok => {
+            let judged = count(&|f| f.drifted == Some(false));
+            format!(
+                "No drift: {judged} of {} columns compared, over {rows} rows.",
+                features.len()
+            )
+        }
+        State::Insufficient => format!("Not enough data yet: {rows} rows."),
+        State::Warming => {
+            format!("Not enough data since the reference or version changed: {rows} rows.")
+        }
+        State::NoReference => "No reference to compare with.".to_owned(),
+        State::LowCoverage => "No verdict: too much of the traffic was not captured.".to_owned(),
+        State::Stale => "No verdict: no row has come for longer than the main span.".to_owned(),
+        State::TypeChanged => {
+            let changed = named(&|f| f.state == State::TypeChanged);
+            format!("The type of {} has changed.", names(&changed))
+        }
+        State::Constant => "Every column holds one and the same value on both sides.".to_owned(),
+        State::Learning | State::Mismatch | State::Accepted => state.as_str().to_owned(),
+    }
+}
+
+/// The smallest shift a check could see, in words.
+#[must_use]
+pub fn detectable(threshold: f64) -> Option<String> {
+    detectable_shift(threshold)
+        .map(|shift| format!("≈ {} σ", figure((shift * 100.0).round() / 100.0)))
+}
+
+fn difference(check: &CheckReport, measured: &Measurement) -> String {
+    let p = check
+        .log10_p
+        .map_or_else(String::new, |p| format!(", p = {}", p_value(p)));
+    let statistic = check.statistic.map_or_else(String::new, figure);
+    match (&measured.picture, &measured.quantiles) {
+        (Picture::Ecdf { gap: Some(gap), .. }, Some(quantiles)) => {
+            let (from, to) = (quantiles.reference.p50, quantiles.current.p50);
+            format!(
+                "{} of rows are at most {}, {} in the reference; median {} → {} (D = {statistic}{p})",
+                percent(gap.current),
+                figure(gap.location),
+                percent(gap.reference),
+                figure(from),
+                figure(to),
+            )
+        }
+        (Picture::Shares(shares), _) => match most_moved(shares) {
+            Some(share) => format!(
+                "{} of rows are {:?}, {} in the reference (χ² = {statistic}{p})",
+                percent(share.current),
+                share.name,
+                percent(share.reference),
+            ),
+            None => format!("χ² = {statistic}{p}"),
+        },
+        _ => format!("D = {statistic}{p}"),
+    }
+}
+
+fn closeness(check: &CheckReport) -> String {
+    let sign = if check.test == Test::Ks { "D" } else { "χ²" };
+    let statistic = check.statistic.map_or_else(String::new, figure);
+    match check.threshold {
+        Some(threshold) => format!("{sign} = {statistic}, below {}", figure(threshold)),
+        None => format!("{sign} = {statistic}"),
+    }
+}
+
+fn most_moved(shares: &[Share]) -> Option<&Share> {
+    let moved = |share: &Share| (share.current - share.reference).abs();
+    shares.iter().max_by(|a, b| moved(a).total_cmp(&moved(b)))
+}
+
+/// Up to five names, and how many more.
+fn names(features: &[&FeatureReport]) -> String {
+    let shown: Vec<&str> = features.iter().take(5).map(|f| &*f.name).collect();
+    let more = features.len().saturating_sub(5);
+    match more {
+        0 => shown.join(", "),
+        _ => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(chars).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_short() {
+        let shown = [
+            27260.4,
+            0.123_456,
+            5.0,
+            1.0e-7,
+            3.0e12,
+            0.0,
+            f64::INFINITY,
+            120.0,
+        ]
+        .map(figure);
+        assert_eq!(
+            shown,
+            [
+                "27260", "0.1235", "5", "1.00e-7", "3.00e12", "0", "inf", "120"
+            ]
+        );
+    }
+
+    #[test]
+    fn p_values_never_read_zero() {
+        assert_eq!(p_value(-0.3), "0.5012");
+        assert_eq!(p_value(-400.5), "3.2e-401");
+    }
+
+    #[test]
+    fn shares_keep_a_digit_where_rounding_would_hide_them() {
+        assert_eq!(
+            [0.0, 0.004, 0.17, 0.996, 1.0].map(percent),
+            ["0 %", "0.4 %", "17 %", "99.6 %", "100 %"]
+        );
+    }
+}

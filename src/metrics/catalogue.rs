@@ -1,0 +1,143 @@
+//! Every series driftd exposes: the one place where their names, labels and help texts stand.
+//!
+//! Dashboards, rules, runbooks and the README are compared with [`ALL`] both ways; a name is never
+//! given another meaning.
+
+/// How Prometheus reads a series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeriesKind {
+    /// Only grows, until a restart.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts per bucket.
+    Histogram,
+    /// Quantiles computed here.
+    Summary,
+}
+
+/// One metric family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Series {
+    /// The name as exposed, unit and `_total` included.
+    pub name: &'static str,
+    /// How Prometheus reads it.
+    pub kind: SeriesKind,
+    /// The `# HELP` text.
+    pub help: &'static str,
+    /// Its labels, apart from `le` and a summary's `quantile`.
+    pub labels: &'static [&'static str],
+}
+
+macro_rules! catalogue {
+    ($($id:ident: $kind:ident $name:literal [$($label:literal)*] $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub const $id: Series = Series {
+                name: $name,
+                kind: SeriesKind::$kind,
+                help: $help,
+                labels: &[$($label),*],
+            };
+        )*
+
+        /// Every series, in the order of this file.
+        pub const ALL: &[Series] = &[$($id),*];
+    };
+}
+
+catalogue! {
+    // Traffic, named by OpenTelemetry's HTTP conventions.
+    HTTP_SERVER_REQUEST_DURATION: Histogram "http_server_request_duration_seconds"
+        ["model" "http_route" "http_request_method" "http_response_status_code" "error_type"]
+        "Time from a client's request to the end of the response, as the client saw it.";
+    HTTP_CLIENT_REQUEST_DURATION: Histogram "http_client_request_duration_seconds"
+        ["model" "http_route" "http_request_method" "http_response_status_code" "error_type"]
+        "Time the upstream took, of the same exchanges.";
+    HTTP_SERVER_ACTIVE_REQUESTS: Gauge "http_server_active_requests" ["model"]
+        "Requests under way.";
+    REQUEST_LATENCY: Summary "driftd_request_latency_seconds" ["model" "leg"]
+        "Latency over the last minute; overhead is what driftd itself adds. Sum and count are cumulative.";
+    UPSTREAM_UP: Gauge "driftd_upstream_up" ["model"]
+        "1 if the upstream answered when last tried, 0 if it could not be reached.";
+
+    // The tap: offered = outcomes + in flight.
+    TAP_OFFERED: Counter "driftd_tap_offered_total" ["model"]
+        "Exchanges offered to the tap.";
+    TAP_EXCHANGES: Counter "driftd_tap_exchanges_total" ["model" "outcome"]
+        "Exchanges by what became of them; captured ones are committed to the window.";
+    TAP_DROPPED: Counter "driftd_tap_dropped_total" ["model" "reason"]
+        "Exchanges lost, by reason.";
+    TAP_TRUNCATED: Counter "driftd_tap_truncated_total" ["model"]
+        "Exchanges of which a body exceeded the tap's cap.";
+    TAP_IN_FLIGHT: Gauge "driftd_tap_in_flight" ["model"]
+        "Exchanges offered whose outcome is still open.";
+    TAP_QUEUE_BYTES: Gauge "driftd_tap_queue_bytes" []
+        "Bytes waiting between the proxy and the window.";
+
+    // The window.
+    WINDOW_BYTES: Gauge "driftd_window_bytes" []
+        "Size of the window on disk: database, write-ahead log and shared memory.";
+    WINDOW_ROWS: Gauge "driftd_window_rows" ["model"]
+        "Rows the window holds.";
+    WINDOW_NEWEST_ROW_TIMESTAMP: Gauge "driftd_window_newest_row_timestamp_seconds" ["model"]
+        "When the newest row of the window was served.";
+
+    // One model.
+    MODEL_INFO: Gauge "driftd_model_info" ["model" "version" "reference_hash"]
+        "1 for the version and the reference in force.";
+    MODEL_DRIFT_DETECTED: Gauge "driftd_model_drift_detected" ["model"]
+        "1 if any column has drifted, 0 if none has; absent where no verdict can be given.";
+    MODEL_DRIFT_LEVEL: Gauge "driftd_model_drift_level" ["model"]
+        "How loud to be about it: 0 ok, 1 warn, 2 alert.";
+    DRIFT_LAST_CHECK_TIMESTAMP: Gauge "driftd_drift_last_check_timestamp_seconds" ["model"]
+        "When the model was last measured.";
+    DRIFT_LAST_EVALUATION_TIMESTAMP: Gauge "driftd_drift_last_evaluation_timestamp_seconds" ["model"]
+        "When the verdict was last decided.";
+    DRIFT_CHECK_DURATION: Gauge "driftd_drift_check_duration_seconds" ["model"]
+        "How long the last check took.";
+    DRIFT_CALIBRATED: Gauge "driftd_drift_calibrated" ["model"]
+        "1 once the dependence between rows has been measured.";
+    COVERAGE_RATIO: Gauge "driftd_coverage_ratio" ["model"]
+        "Share of the exchanges worth checking whose rows reached the window.";
+    CURRENT_ROWS: Gauge "driftd_current_rows" ["model" "span"]
+        "Rows compared with the reference.";
+    REFERENCE_ROWS: Gauge "driftd_reference_rows" ["model"]
+        "Rows of the reference.";
+    REFERENCE_LOADED_TIMESTAMP: Gauge "driftd_reference_loaded_timestamp_seconds" ["model"]
+        "When the reference came into force.";
+
+    // One column.
+    DRIFT_STATE: Gauge "driftd_drift_state" ["model" "version" "feature" "role" "state"]
+        "1 for the state the column is in, 0 for every other.";
+    DRIFT_SINCE_TIMESTAMP: Gauge "driftd_drift_since_timestamp_seconds"
+        ["model" "version" "feature" "role"]
+        "Since when the column has been drifted; absent while it is not.";
+    FEATURE_MISSING_RATIO: Gauge "driftd_feature_missing_ratio" ["model" "version" "feature" "role"]
+        "Share of current rows in which the value is missing.";
+    FEATURE_UNSEEN_RATIO: Gauge "driftd_feature_unseen_ratio" ["model" "version" "feature" "role"]
+        "Share of current values whose category the reference does not hold.";
+    FEATURE_QUANTILE: Gauge "driftd_feature_quantile"
+        ["model" "version" "feature" "role" "side" "quantile"]
+        "Quantiles of the values, of the reference and of the current rows.";
+
+    // One test of one column over one span.
+    DRIFT_STATISTIC: Gauge "driftd_drift_statistic"
+        ["model" "version" "feature" "role" "test" "span"]
+        "The test's statistic: D of the Kolmogorov-Smirnov test, or chi-squared.";
+    DRIFT_P_VALUE: Gauge "driftd_drift_p_value"
+        ["model" "version" "feature" "role" "test" "span"]
+        "The test's p-value, as scipy gives it for the same rows.";
+    DRIFT_THRESHOLD: Gauge "driftd_drift_threshold"
+        ["model" "version" "feature" "role" "test" "span"]
+        "The smallest statistic that would be drift.";
+    DRIFT_DETECTED: Gauge "driftd_drift_detected"
+        ["model" "version" "feature" "role" "test" "span"]
+        "1 if the check says drifted, 0 if not; absent where it cannot say.";
+
+    // The process.
+    BUILD_INFO: Gauge "driftd_build_info" ["version"]
+        "1 for the version of driftd that runs.";
+    TARGET_INFO: Gauge "target_info" ["service_name" "service_version"]
+        "Target metadata";
+}

@@ -1,0 +1,302 @@
+//! The scalars: OpenTelemetry observable instruments over one snapshot per scrape, so that figures
+//! of one scrape agree with each other.
+//!
+//! Invariant: callbacks only read the snapshot. One that panicked would poison OpenTelemetry's
+//! pipeline and leave every later scrape empty.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::Meter;
+
+use crate::drift::Report;
+use crate::drift::report::{ModelReport, SpanName};
+use crate::exchange::{DropReason, Outcome};
+use crate::model::ModelName;
+use crate::timestamp::Timestamp;
+
+use super::catalogue::{self, Series, SeriesKind};
+use super::tap::TapSnapshot;
+
+/// Figures the application gathers from the modules that own them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Gauges {
+    /// Bytes waiting between the proxy and the window.
+    pub tap_queue_bytes: u64,
+    /// Size of the window on disk; `None` where it cannot be told.
+    pub window_bytes: Option<u64>,
+    /// One entry per model, in the configuration's order.
+    pub models: Vec<ModelGauges>,
+}
+
+/// Figures of one model.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ModelGauges {
+    /// Rows the window holds; `None` where it cannot be told.
+    pub window_rows: Option<u64>,
+    /// When the newest row was served; `None` while there is none.
+    pub window_newest_row: Option<Timestamp>,
+    /// Whether the upstream answered when last tried; `None` before the first try.
+    pub upstream_up: Option<bool>,
+    /// How long the last check took; `None` before the first.
+    pub check_duration: Option<Duration>,
+}
+
+/// Everything the scalars are read from, as it was when the scrape began.
+#[derive(Debug, Default)]
+pub(super) struct Snapshot {
+    pub(super) gauges: Gauges,
+    /// One entry per model: its tap counters.
+    pub(super) tap: Vec<TapSnapshot>,
+    /// Requests under way, with the model's name (empty: of no model).
+    pub(super) active: Vec<(String, u64)>,
+    pub(super) report: Arc<Report>,
+}
+
+/// Takes a sample: its labels and its value.
+type Observer<'a> = &'a dyn Fn(&[KeyValue], f64);
+
+/// Gives every sample of one series.
+type Observe = fn(&Snapshot, &[ModelName], Observer<'_>);
+
+/// Every scalar with the way it is read.
+const SCALARS: &[(Series, Observe)] = &[
+    (
+        catalogue::HTTP_SERVER_ACTIVE_REQUESTS,
+        |snapshot, _, observe| {
+            for (model, active) in &snapshot.active {
+                observe(&[KeyValue::new("model", model.clone())], *active as f64);
+            }
+        },
+    ),
+    (catalogue::UPSTREAM_UP, |snapshot, models, observe| {
+        per_model(snapshot, models, observe, |model| {
+            model.upstream_up.map(flag)
+        });
+    }),
+    (catalogue::TAP_OFFERED, |snapshot, models, observe| {
+        per_tap(snapshot, models, observe, |tap| tap.offered);
+    }),
+    (catalogue::TAP_EXCHANGES, |snapshot, models, observe| {
+        for (model, tap) in models.iter().zip(&snapshot.tap) {
+            for outcome in Outcome::ALL {
+                let labels = [label(model), KeyValue::new("outcome", outcome.as_str())];
+                observe(&labels, tap.of(outcome) as f64);
+            }
+        }
+    }),
+    (catalogue::TAP_DROPPED, |snapshot, models, observe| {
+        for (model, tap) in models.iter().zip(&snapshot.tap) {
+            for reason in DropReason::ALL {
+                let labels = [label(model), KeyValue::new("reason", reason.as_str())];
+                observe(&labels, tap.lost_to(reason) as f64);
+            }
+        }
+    }),
+    (catalogue::TAP_TRUNCATED, |snapshot, models, observe| {
+        per_tap(snapshot, models, observe, |tap| tap.truncated);
+    }),
+    (catalogue::TAP_IN_FLIGHT, |snapshot, models, observe| {
+        per_tap(snapshot, models, observe, |tap| tap.in_flight);
+    }),
+    (catalogue::TAP_QUEUE_BYTES, |snapshot, _, observe| {
+        observe(&[], snapshot.gauges.tap_queue_bytes as f64);
+    }),
+    (catalogue::WINDOW_BYTES, |snapshot, _, observe| {
+        if let Some(bytes) = snapshot.gauges.window_bytes {
+            observe(&[], bytes as f64);
+        }
+    }),
+    (catalogue::WINDOW_ROWS, |snapshot, models, observe| {
+        per_model(snapshot, models, observe, |model| {
+            model.window_rows.map(|rows| rows as f64)
+        });
+    }),
+    (
+        catalogue::WINDOW_NEWEST_ROW_TIMESTAMP,
+        |snapshot, models, observe| {
+            per_model(snapshot, models, observe, |model| {
+                model.window_newest_row.map(seconds)
+            });
+        },
+    ),
+    (catalogue::MODEL_INFO, |snapshot, _, observe| {
+        for model in &snapshot.report.models {
+            let hash = model
+                .reference
+                .as_ref()
+                .map_or("", |reference| &reference.hash);
+            let labels = [
+                label(&model.model),
+                KeyValue::new("version", model.version.clone()),
+                KeyValue::new("reference_hash", hash.to_owned()),
+            ];
+            observe(&labels, 1.0);
+        }
+    }),
+    (catalogue::MODEL_DRIFT_DETECTED, |snapshot, _, observe| {
+        per_report(snapshot, observe, |model| model.drifted.map(flag));
+    }),
+    (catalogue::MODEL_DRIFT_LEVEL, |snapshot, _, observe| {
+        per_report(snapshot, observe, |model| {
+            Some(f64::from(model.level.as_number()))
+        });
+    }),
+    (
+        catalogue::DRIFT_LAST_CHECK_TIMESTAMP,
+        |snapshot, _, observe| {
+            per_report(snapshot, observe, |model| model.checked_at.map(seconds));
+        },
+    ),
+    (
+        catalogue::DRIFT_LAST_EVALUATION_TIMESTAMP,
+        |snapshot, _, observe| {
+            per_report(snapshot, observe, |model| model.evaluated_at.map(seconds));
+        },
+    ),
+    (
+        catalogue::DRIFT_CHECK_DURATION,
+        |snapshot, models, observe| {
+            per_model(snapshot, models, observe, |model| {
+                model.check_duration.map(|duration| duration.as_secs_f64())
+            });
+        },
+    ),
+    (catalogue::DRIFT_CALIBRATED, |snapshot, _, observe| {
+        per_report(snapshot, observe, |model| Some(flag(model.calibrated)));
+    }),
+    (catalogue::COVERAGE_RATIO, |snapshot, _, observe| {
+        per_report(snapshot, observe, |model| model.coverage);
+    }),
+    (catalogue::CURRENT_ROWS, |snapshot, _, observe| {
+        for model in &snapshot.report.models {
+            for (span, rows) in current_rows(model) {
+                let labels = [label(&model.model), KeyValue::new("span", span.as_str())];
+                observe(&labels, rows as f64);
+            }
+        }
+    }),
+    (catalogue::REFERENCE_ROWS, |snapshot, _, observe| {
+        per_report(snapshot, observe, |model| {
+            model
+                .reference
+                .as_ref()
+                .map(|reference| reference.rows as f64)
+        });
+    }),
+    (
+        catalogue::REFERENCE_LOADED_TIMESTAMP,
+        |snapshot, _, observe| {
+            per_report(snapshot, observe, |model| {
+                model
+                    .reference
+                    .as_ref()
+                    .map(|reference| seconds(reference.loaded_at))
+            });
+        },
+    ),
+    (catalogue::BUILD_INFO, |_, _, observe| {
+        observe(&[KeyValue::new("version", env!("CARGO_PKG_VERSION"))], 1.0);
+    }),
+];
+
+/// Registers every scalar on `meter`. The instruments live as long as the meter's provider.
+pub(super) fn register(
+    meter: &Meter,
+    snapshot: &Arc<ArcSwap<Snapshot>>,
+    models: &Arc<[ModelName]>,
+) {
+    for (series, observe) in SCALARS {
+        let (snapshot, models) = (Arc::clone(snapshot), Arc::clone(models));
+        // No units: OpenTelemetry's exporter would append them to names that already hold them.
+        if series.kind == SeriesKind::Counter {
+            // The exporter appends `_total`.
+            meter
+                .u64_observable_counter(series.name.trim_end_matches("_total"))
+                .with_description(series.help)
+                .with_callback(move |observer| {
+                    observe(&snapshot.load(), &models, &|labels, value| {
+                        observer.observe(value as u64, labels);
+                    });
+                })
+                .build();
+        } else {
+            meter
+                .f64_observable_gauge(series.name)
+                .with_description(series.help)
+                .with_callback(move |observer| {
+                    observe(&snapshot.load(), &models, &|labels, value| {
+                        observer.observe(value, labels);
+                    });
+                })
+                .build();
+        }
+    }
+}
+
+fn per_model(
+    snapshot: &Snapshot,
+    models: &[ModelName],
+    observe: Observer<'_>,
+    value: impl Fn(&ModelGauges) -> Option<f64>,
+) {
+    for (model, gauges) in models.iter().zip(&snapshot.gauges.models) {
+        if let Some(value) = value(gauges) {
+            observe(&[label(model)], value);
+        }
+    }
+}
+
+fn per_tap(
+    snapshot: &Snapshot,
+    models: &[ModelName],
+    observe: Observer<'_>,
+    value: impl Fn(&TapSnapshot) -> u64,
+) {
+    for (model, tap) in models.iter().zip(&snapshot.tap) {
+        observe(&[label(model)], value(tap) as f64);
+    }
+}
+
+fn per_report(
+    snapshot: &Snapshot,
+    observe: Observer<'_>,
+    value: impl Fn(&ModelReport) -> Option<f64>,
+) {
+    for model in &snapshot.report.models {
+        if let Some(value) = value(model) {
+            observe(&[label(&model.model)], value);
+        }
+    }
+}
+
+/// The rows of each span that was compared: of the main one as reported, of another those of its
+/// fullest column.
+fn current_rows(model: &ModelReport) -> Vec<(SpanName, usize)> {
+    let mut rows = vec![(SpanName::Main, model.rows)];
+    let checks = || model.features.iter().flat_map(|feature| &feature.checks);
+    for span in [SpanName::Fast, SpanName::SinceReference] {
+        let of_span = checks().filter(|check| check.span == span);
+        rows.extend(
+            of_span
+                .map(|check| check.n_current)
+                .max()
+                .map(|n| (span, n)),
+        );
+    }
+    rows
+}
+
+fn label(model: &ModelName) -> KeyValue {
+    KeyValue::new("model", model.as_str().to_owned())
+}
+
+fn flag(value: bool) -> f64 {
+    f64::from(u8::from(value))
+}
+
+fn seconds(time: Timestamp) -> f64 {
+    time.as_seconds()
+}

@@ -1,0 +1,342 @@
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::drift::report::{
+    CheckReport, FeatureReport, Level, ModelReport, QuantilePair, Quantiles, ReferenceInfo,
+    SpanName, State, Test,
+};
+use crate::exchange::{DropReason, Outcome};
+use crate::feature::{Kind, Role};
+use crate::timestamp::Timestamp;
+
+use super::catalogue::SeriesKind;
+use super::traffic::Observation;
+use super::*;
+
+const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+fn check(span: SpanName) -> CheckReport {
+    CheckReport {
+        test: Test::Ks,
+        span,
+        state: State::Drifted,
+        drifted: Some(true),
+        level: Level::Alert,
+        statistic: Some(0.25),
+        p_value: Some(0.001),
+        log10_p: Some(-3.0),
+        decision_p: Some(0.001),
+        threshold: Some(0.1),
+        n_reference: 150,
+        n_current: 90,
+        n_effective: 90.0,
+        location: Some(5.4),
+        sign: Some(1),
+        effect: Some(0.25),
+    }
+}
+
+fn feature(name: &str) -> FeatureReport {
+    let side = |p50| Quantiles {
+        p05: 1.0,
+        p25: 2.0,
+        p50,
+        p75: 6.0,
+        p95: 7.0,
+    };
+    FeatureReport {
+        name: name.into(),
+        role: Role::Feature,
+        kind: Some(Kind::Numeric),
+        state: State::Drifted,
+        drifted: Some(true),
+        level: Level::Alert,
+        since: Some(NOW),
+        severity: Some(2.5),
+        detectable: None,
+        missing: Some(0.0),
+        unseen: Some(0.125),
+        quantiles: Some(QuantilePair {
+            reference: side(4.0),
+            current: side(5.0),
+        }),
+        sentence: String::new(),
+        checks: vec![check(SpanName::Main), check(SpanName::Fast)],
+        picture: None,
+    }
+}
+
+fn unknown(name: &str) -> FeatureReport {
+    FeatureReport {
+        state: State::Insufficient,
+        drifted: None,
+        since: None,
+        missing: None,
+        unseen: Some(f64::NAN),
+        quantiles: None,
+        checks: vec![CheckReport {
+            drifted: None,
+            statistic: Some(f64::NAN),
+            p_value: None,
+            threshold: Some(f64::INFINITY),
+            ..check(SpanName::Main)
+        }],
+        ..feature(name)
+    }
+}
+
+fn model(features: Vec<FeatureReport>) -> ModelReport {
+    ModelReport {
+        model: ModelName::parse("iris").unwrap(),
+        version: "2026-11".into(),
+        reference: Some(ReferenceInfo {
+            hash: "00ff".into(),
+            rows: 150,
+            loaded_at: NOW,
+        }),
+        rows: 100,
+        checked_at: Some(NOW),
+        evaluated_at: Some(NOW),
+        coverage: Some(0.5),
+        calibrated: true,
+        state: State::Drifted,
+        drifted: Some(true),
+        level: Level::Alert,
+        sentence: String::new(),
+        budget: None,
+        checks: Vec::new(),
+        features,
+    }
+}
+
+/// A process that has seen everything, or one that has just started.
+fn metrics(report: Report, busy: bool) -> Metrics {
+    let models = vec![ModelName::parse("iris").unwrap()];
+    let traffic = Traffic::new(models.clone());
+    let tap = Arc::new(TapCounters::new(1));
+    let mut gauges = Gauges {
+        models: vec![ModelGauges::default()],
+        ..Gauges::default()
+    };
+    if busy {
+        let observation = Observation {
+            model: Some(0),
+            route: "/predict",
+            method: "POST",
+            status: 503,
+            error: None,
+            total: Duration::from_millis(20),
+            upstream: Some(Duration::from_millis(16)),
+        };
+        for shard in [traffic.shard(), traffic.shard()] {
+            shard.started(Some(0));
+            shard.finished(&observation);
+        }
+        tap.offered(0);
+        tap.offered(0);
+        tap.outcome(0, Outcome::Captured, 1);
+        tap.dropped(0, DropReason::QueueFull, 1);
+        gauges = Gauges {
+            tap_queue_bytes: 7,
+            window_bytes: Some(4096),
+            models: vec![ModelGauges {
+                window_rows: Some(42),
+                window_newest_row: Some(NOW),
+                upstream_up: Some(false),
+                check_duration: Some(Duration::from_millis(250)),
+            }],
+        };
+    }
+    let report = Arc::new(ArcSwap::from_pointee(report));
+    let gauges = Arc::new(move || gauges.clone());
+    Metrics::new(Sources {
+        traffic,
+        tap,
+        report,
+        models,
+        gauges,
+    })
+    .unwrap()
+}
+
+fn busy() -> String {
+    let report = Report {
+        models: vec![model(vec![feature("sepal"), unknown("petal")])],
+    };
+    metrics(report, true).render().unwrap()
+}
+
+#[track_caller]
+fn assert_line(text: &str, line: &str) {
+    assert!(text.lines().any(|l| l == line), "no {line}\nin\n{text}");
+}
+
+#[test]
+fn the_catalogue_is_what_is_exposed() {
+    let text = busy();
+    let typed: BTreeSet<&str> = (text.lines())
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .collect();
+    let listed: BTreeSet<&str> = catalogue::ALL.iter().map(|series| series.name).collect();
+    assert_eq!(typed, listed);
+    assert_eq!(listed.len(), catalogue::ALL.len(), "a name stands twice");
+    for series in catalogue::ALL {
+        assert_line(&text, &format!("# HELP {} {}", series.name, series.help));
+        assert_eq!(
+            series.kind == SeriesKind::Counter,
+            series.name.ends_with("_total")
+        );
+        let samples = (text.lines()).filter(|line| line.starts_with(series.name));
+        for sample in samples
+            .filter(|line| !line[series.name.len()..].starts_with(|c: char| c.is_alphanumeric()))
+        {
+            for label in series.labels {
+                assert!(
+                    sample.contains(&format!("{label}=\"")),
+                    "{label} in {sample}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn exposes_the_figures() {
+    let text = busy();
+    for line in [
+        r#"http_server_request_duration_seconds_bucket{model="iris",http_route="/predict",http_request_method="POST",http_response_status_code="503",error_type="503",le="0.025"} 2"#,
+        r#"http_server_request_duration_seconds_sum{model="iris",http_route="/predict",http_request_method="POST",http_response_status_code="503",error_type="503"} 0.04"#,
+        r#"http_client_request_duration_seconds_count{model="iris",http_route="/predict",http_request_method="POST",http_response_status_code="503",error_type="503"} 2"#,
+        r#"http_server_active_requests{model="iris"} 0"#,
+        r#"driftd_request_latency_seconds_count{model="iris",leg="overhead"} 2"#,
+        r#"driftd_upstream_up{model="iris"} 0"#,
+        r#"driftd_tap_offered_total{model="iris"} 2"#,
+        r#"driftd_tap_exchanges_total{model="iris",outcome="captured"} 1"#,
+        r#"driftd_tap_exchanges_total{model="iris",outcome="excluded"} 0"#,
+        r#"driftd_tap_dropped_total{model="iris",reason="queue_full"} 1"#,
+        r#"driftd_tap_in_flight{model="iris"} 0"#,
+        "driftd_tap_queue_bytes 7",
+        "driftd_window_bytes 4096",
+        r#"driftd_window_rows{model="iris"} 42"#,
+        r#"driftd_window_newest_row_timestamp_seconds{model="iris"} 1700000000"#,
+        r#"driftd_model_info{model="iris",reference_hash="00ff",version="2026-11"} 1"#,
+        r#"driftd_model_drift_level{model="iris"} 2"#,
+        r#"driftd_coverage_ratio{model="iris"} 0.5"#,
+        r#"driftd_current_rows{model="iris",span="main"} 100"#,
+        r#"driftd_current_rows{model="iris",span="fast"} 90"#,
+        r#"driftd_drift_check_duration_seconds{model="iris"} 0.25"#,
+        r#"driftd_drift_statistic{model="iris",version="2026-11",feature="sepal",role="feature",test="ks",span="main"} 0.25"#,
+        r#"driftd_drift_detected{model="iris",version="2026-11",feature="sepal",role="feature",test="ks",span="fast"} 1"#,
+        r#"driftd_drift_since_timestamp_seconds{model="iris",version="2026-11",feature="sepal",role="feature"} 1700000000"#,
+        r#"driftd_feature_quantile{model="iris",version="2026-11",feature="sepal",role="feature",side="current",quantile="0.5"} 5"#,
+        r#"target_info{service_name="driftd",service_version="0.1.0"} 1"#,
+    ] {
+        assert_line(&text, line);
+    }
+}
+
+#[test]
+fn what_does_not_exist_is_absent() {
+    let text = busy();
+    let petal: Vec<&str> = text.lines().filter(|line| line.contains("petal")).collect();
+    // Its twelve states and nothing else.
+    assert_eq!(petal.len(), State::ALL.len(), "{petal:#?}");
+    assert!(
+        petal
+            .iter()
+            .all(|line| line.starts_with("driftd_drift_state{"))
+    );
+    let ones: Vec<_> = petal.iter().filter(|line| line.ends_with(" 1")).collect();
+    assert_eq!(ones.len(), 1);
+    assert!(ones[0].contains(r#"state="insufficient""#));
+
+    let fresh = metrics(Report::default(), false).render().unwrap();
+    assert_line(&fresh, r#"driftd_tap_offered_total{model="iris"} 0"#);
+    for absent in [
+        "driftd_upstream_up",
+        "driftd_window_rows",
+        "driftd_drift_",
+        "http_server_request",
+    ] {
+        assert!(!fresh.contains(absent), "{absent} in\n{fresh}");
+    }
+    for text in [text, fresh] {
+        assert!(
+            text.lines()
+                .all(|line| !line.ends_with("NaN") && !line.ends_with("inf"))
+        );
+    }
+}
+
+#[test]
+fn a_series_goes_with_its_feature() {
+    let with = |names: &[&str]| {
+        let features = names.iter().map(|name| feature(name)).collect();
+        Report {
+            models: vec![model(features)],
+        }
+    };
+    let metrics = metrics(with(&["a", "b"]), true);
+    assert!(metrics.render().unwrap().contains(r#"feature="b""#));
+    metrics.sources.report.store(Arc::new(with(&["a"])));
+    assert!(!metrics.render().unwrap().contains(r#"feature="b""#));
+}
+
+#[test]
+fn strange_names_are_escaped() {
+    let mut report = model(vec![feature("a\"b\\c\nd 😀{}")]);
+    report.version = "v\"1\n".into();
+    let text = metrics(
+        Report {
+            models: vec![report],
+        },
+        true,
+    )
+    .render()
+    .unwrap();
+    let name = r#"feature="a\"b\\c\nd 😀{}""#;
+    assert_line(
+        &text,
+        &format!(
+            r#"driftd_drift_p_value{{model="iris",version="v\"1\n",{name},role="feature",test="ks",span="main"}} 0.001"#
+        ),
+    );
+    assert!(
+        text.contains(
+            r#"driftd_model_info{model="iris",reference_hash="00ff",version="v\"1\n"} 1"#
+        )
+    );
+    lint(&text);
+}
+
+#[test]
+fn promtool_has_nothing_to_say() {
+    lint(&busy());
+}
+
+/// Runs `promtool check metrics`, where it is installed.
+#[track_caller]
+fn lint(text: &str) {
+    let promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut promtool) = promtool else {
+        eprintln!("promtool is not installed: exposition not linted");
+        return;
+    };
+    promtool
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{text}");
+    assert_eq!(said, "");
+}

@@ -1,0 +1,379 @@
+//! The monitor: on a timer, compares each model's current rows with its reference, keeps the
+//! verdicts, writes the history, publishes the report.
+//!
+//! Invariant: it runs on a thread of its own at the lowest priority, in slices of one column with
+//! rests nine times as long between them, and nothing on the path of traffic waits for it.
+
+mod pace;
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+
+use crate::drift::alarm::Alarms;
+use crate::drift::check::{Change, Decided, ModelCheck, SpanRows, Subject};
+use crate::drift::coverage::{Coverage, Totals};
+use crate::drift::current::{Entry, Span, SpanLength};
+use crate::drift::decide::{Allowance, Policy};
+use crate::drift::live::Live;
+use crate::drift::report::{Level, ModelReport, Report, SpanName};
+use crate::metrics::tap::TapCounters;
+use crate::model::{ModelName, Schema};
+use crate::timestamp::Timestamp;
+use crate::window::{StoredRow, Window};
+use pace::Pace;
+
+/// When and how checks are made.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Time between checks.
+    pub every: Duration,
+    /// The span that decides.
+    pub main: Span,
+    /// The early span, which only warns.
+    pub fast: Option<Span>,
+    /// False alarms allowed for the process.
+    pub allowance: Allowance,
+    /// How columns without a policy of their own are decided.
+    pub policy: Policy,
+    /// The least coverage a verdict stands on.
+    pub min_coverage: f64,
+}
+
+/// One model under watch.
+#[derive(Debug)]
+pub struct Watched {
+    /// Its name.
+    pub name: ModelName,
+    /// Its version.
+    pub version: String,
+    /// Its columns.
+    pub schema: Arc<Schema>,
+    /// A policy per column.
+    pub policies: Vec<Policy>,
+    /// Its reference and rows; `None` without a reference.
+    pub live: Option<Arc<Live>>,
+    /// The verdicts that stand, as the window had them.
+    pub alarms: Alarms,
+    /// Whether rows of another reference or version came before (`warming`).
+    pub changed: bool,
+}
+
+/// The stage itself.
+#[derive(Debug)]
+pub struct Monitor {
+    config: Config,
+    models: Vec<Tracked>,
+    window: Window,
+    counters: Arc<TapCounters>,
+    report: Arc<ArcSwap<Report>>,
+    durations: Arc<Durations>,
+}
+
+/// How long the last check of each model took, for the metrics.
+#[derive(Debug)]
+pub struct Durations(Vec<ArcSwap<Option<Duration>>>);
+
+/// A model with what the monitor remembers of it between checks.
+#[derive(Debug)]
+struct Tracked {
+    watched: Watched,
+    coverage: Coverage,
+    last: Vec<(SpanName, Decided)>,
+    level: Level,
+}
+
+// === impl Config ===
+
+impl Config {
+    /// The spans compared, main first.
+    pub fn spans(&self) -> impl Iterator<Item = (SpanName, Span)> {
+        let fast = self.fast.clone().map(|span| (SpanName::Fast, span));
+        std::iter::once((SpanName::Main, self.main.clone())).chain(fast)
+    }
+}
+
+// === impl Durations ===
+
+impl Durations {
+    /// How long the last check of the model at `index` took.
+    #[must_use]
+    pub fn last(&self, index: usize) -> Option<Duration> {
+        self.0.get(index).and_then(|duration| **duration.load())
+    }
+}
+
+// === impl Monitor ===
+
+impl Monitor {
+    /// Reads the rows under comparison back from the window and makes the first report, so that a
+    /// restart shows what stood before it.
+    #[must_use]
+    pub fn start(
+        config: Config,
+        models: Vec<Watched>,
+        window: Window,
+        counters: Arc<TapCounters>,
+        report: Arc<ArcSwap<Report>>,
+        now: Timestamp,
+    ) -> Self {
+        let span = match config.main.length {
+            SpanLength::Time(length) => length,
+            SpanLength::Rows(_) => config.main.max_age,
+        };
+        let durations = models.iter().map(|_| ArcSwap::from_pointee(None)).collect();
+        let models = (models.into_iter().enumerate())
+            .map(|(index, watched)| {
+                if let Some(live) = &watched.live {
+                    rebuild(&window, index, live, now);
+                }
+                Tracked::new(watched, Coverage::new(span, now))
+            })
+            .collect();
+        let mut monitor = Self {
+            config,
+            models,
+            window,
+            counters,
+            report,
+            durations: Arc::new(Durations(durations)),
+        };
+        monitor.check(now, &mut Pace::hurried());
+        monitor
+    }
+
+    /// How long checks take.
+    #[must_use]
+    pub fn durations(&self) -> Arc<Durations> {
+        Arc::clone(&self.durations)
+    }
+
+    /// Checks every [`Config::every`] until `stop` hangs up. Blocks: give it a thread.
+    pub fn run(mut self, stop: &Receiver<()>) {
+        lower_priority();
+        let mut next = Instant::now() + self.config.every;
+        loop {
+            let wait = next.saturating_duration_since(Instant::now());
+            match stop.recv_timeout(wait) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.check(Timestamp::now(), &mut Pace::gentle(stop));
+            // A check that took longer than its interval does not run again at once.
+            next = (next + self.config.every).max(Instant::now());
+        }
+    }
+
+    /// One check of every model.
+    fn check(&mut self, now: Timestamp, pace: &mut Pace<'_>) {
+        let mut reports = Vec::with_capacity(self.models.len());
+        for index in 0..self.models.len() {
+            let started = Instant::now();
+            match self.check_model(index, now, pace) {
+                Some(report) => reports.push(report),
+                // Asked to stop in the middle: what stood, stands.
+                None => return,
+            }
+            if let Some(slot) = self.durations.0.get(index) {
+                slot.store(Arc::new(Some(started.elapsed())));
+            }
+        }
+        self.report.store(Arc::new(Report { models: reports }));
+    }
+
+    fn check_model(
+        &mut self,
+        index: usize,
+        now: Timestamp,
+        pace: &mut Pace<'_>,
+    ) -> Option<ModelReport> {
+        let totals = totals(&self.counters, index);
+        let tracked = &mut self.models[index];
+        let coverage = tracked.coverage.read(now, totals);
+        let Watched {
+            name,
+            version,
+            schema,
+            policies,
+            live,
+            changed,
+            ..
+        } = &tracked.watched;
+        let spans = match live {
+            Some(live) => select(&self.window, index, live, now, &tracked.last),
+            None => Vec::new(),
+        };
+        let subject = Subject {
+            model: name,
+            version,
+            schema,
+            reference: live.as_ref().map(|live| &live.reference),
+            policies,
+            allowance: self.config.allowance,
+            min_coverage: self.config.min_coverage,
+            changed: *changed,
+        };
+        let mut alarms = tracked.watched.alarms.clone();
+        let mut check = ModelCheck::begin(subject, spans, coverage, &mut alarms, now);
+        for column in 0..schema.columns().len() {
+            pace.slice(|| check.column(column))?;
+        }
+        let checked = check.finish();
+        tracked.remember(&checked.decided);
+        tracked.watched.alarms = alarms;
+        tracked.announce(&checked.report, &checked.changes);
+        if !checked.decided.is_empty() || !checked.changes.is_empty() {
+            let saved = (self.window).save_check(index, &checked.report, &tracked.watched.alarms);
+            if let Err(error) = saved {
+                tracing::warn!(%error, model = %tracked.watched.name, "Check not written to the window; the next one will be");
+            }
+        }
+        Some(checked.report)
+    }
+}
+
+// === impl Tracked ===
+
+impl Tracked {
+    fn new(watched: Watched, coverage: Coverage) -> Self {
+        let newest = watched.alarms.evaluated_row;
+        let main = Decided {
+            at: watched.alarms.evaluated_at,
+            row: newest,
+            alpha: None,
+        };
+        Self {
+            coverage,
+            // The fast span's last decision is not stored: it starts from the main one's.
+            last: vec![(SpanName::Main, main), (SpanName::Fast, main)],
+            level: Level::Ok,
+            watched,
+        }
+    }
+
+    fn remember(&mut self, decided: &[(SpanName, Decided)]) {
+        for (name, fresh) in decided {
+            for (_, last) in self.last.iter_mut().filter(|(known, _)| known == name) {
+                *last = *fresh;
+            }
+        }
+    }
+
+    /// Logs every change of a verdict, once.
+    fn announce(&mut self, report: &ModelReport, changes: &[Change]) {
+        for Change { key, alarm } in changes {
+            let feature = report.features.iter().find(|f| *f.name == *key.column);
+            let sentence = feature.map_or("", |f| f.sentence.as_str());
+            let (model, feature) = (report.model.as_str(), key.column.as_str());
+            let (test, span) = (key.test.as_str(), key.span.as_str());
+            if alarm.drifted && key.span == SpanName::Main {
+                tracing::warn!(model, feature, test, span, sentence, "Drift detected");
+            } else if alarm.drifted {
+                tracing::info!(
+                    model,
+                    feature,
+                    test,
+                    span,
+                    "Newest rows differ from the reference"
+                );
+            } else {
+                tracing::info!(model, feature, test, span, sentence, "Drift ended");
+            }
+        }
+        if report.level != self.level {
+            tracing::info!(
+                model = report.model.as_str(),
+                from = self.level.as_str(),
+                to = report.level.as_str(),
+                state = report.state.as_str(),
+                "Level changed"
+            );
+            self.level = report.level;
+        }
+    }
+}
+
+/// Exchanges of a model captured and lost so far.
+fn totals(counters: &TapCounters, model: usize) -> Totals {
+    let counted = counters.snapshot(model);
+    Totals {
+        captured: counted.captured,
+        lost: counted.undecodable + counted.dropped,
+    }
+}
+
+/// The rows to compare, read back from the window where memory no longer holds enough of them.
+fn select(
+    window: &Window,
+    index: usize,
+    live: &Live,
+    now: Timestamp,
+    last: &[(SpanName, Decided)],
+) -> Vec<SpanRows> {
+    let incomplete = live
+        .spans()
+        .iter()
+        .any(|(_, current)| current.select(now).incomplete);
+    if incomplete {
+        rebuild(window, index, live, now);
+    }
+    (live.spans().iter())
+        .map(|(name, current)| SpanRows {
+            name: *name,
+            rows: current.select(now).rows,
+            min_rows: current.span().min_rows,
+            length: match current.span().length {
+                SpanLength::Time(length) => Some(length),
+                SpanLength::Rows(_) => None,
+            },
+            last: (last.iter())
+                .find(|(known, _)| known == name)
+                .map_or_else(Decided::default, |(_, last)| *last),
+        })
+        .collect()
+}
+
+/// Reads the rows under comparison back from the window. The lock is held meanwhile: rows the
+/// recorder commits and then appends come after, and those already read back are passed over.
+fn rebuild(window: &Window, index: usize, live: &Live, now: Timestamp) {
+    let entry = |row: StoredRow| Entry {
+        id: row.id,
+        priority: row.priority,
+        time: row.time,
+        values: live.reference.encode(&row.cells).into(),
+    };
+    for (name, current) in live.spans().iter_mut() {
+        let span = current.span().clone();
+        let (newest, sample) = match span.length {
+            SpanLength::Rows(rows) => (rows, None),
+            SpanLength::Time(length) => (span.min_rows, Some(now.minus(length))),
+        };
+        let read = window.recent_rows(index, newest).and_then(|recent| {
+            let (sample, complete) = match sample {
+                Some(from) => window.sample_rows(index, from, span.max_rows * 3 / 2)?,
+                None => (Vec::new(), true),
+            };
+            Ok((recent, sample, complete))
+        });
+        match read {
+            Ok((recent, sample, complete)) => {
+                let recent = recent.into_iter().map(entry).collect();
+                let sample = sample.into_iter().map(entry).collect();
+                current.rebuild(recent, sample, complete);
+            }
+            Err(error) => {
+                tracing::warn!(%error, span = name.as_str(), "Rows not read back from the window; comparing those in memory");
+            }
+        }
+    }
+}
+
+/// Lets every other thread of the machine go first. Only raising the priority again would need a
+/// privilege.
+fn lower_priority() {
+    if let Err(error) = rustix::process::setpriority_process(None, 19) {
+        tracing::debug!(%error, "Monitor keeps its priority");
+    }
+}

@@ -1,0 +1,252 @@
+//! The HTTP/1.1 reverse proxy and its tap.
+//!
+//! Requests go to the model server and answers back with their bodies unchanged, frame by frame.
+//! What passes is copied, up to a cap, into a byte-budgeted queue that another stage polls.
+//!
+//! Invariant: nothing here waits for monitoring. A full or dead tap costs a count, never a request.
+//! Invariant: a request that may have reached the upstream is never sent twice.
+//! Invariant: this module knows no metrics registry, no SQL and no model semantics; what it sees it
+//! tells an [`Observer`] and the [`Tap`].
+//!
+//! | part | does |
+//! |---|---|
+//! | `listener`, `serve`, `worker` | accept, hand out to one thread per core, drain |
+//! | `forward`, `header`, `identity`, `answer` | one exchange: heads, ids, retries, timeouts, our own answers |
+//! | `upstream`, `connections` | where the upstream is; connections kept to it |
+//! | `flight`, `body`, `tap`, `sample` | what is measured and copied as an exchange passes |
+//!
+//! What a proxy must change: hop-by-hop headers go, `x-request-id` is added where absent and
+//! echoed, `Expect` is answered here, an upstream's missing `date` is added, header names are
+//! written in lower case. Upgrades and `CONNECT` are refused for now.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::exchange::{DropReason, Outcome};
+use crate::model::Routes;
+
+mod answer;
+mod body;
+mod capture;
+mod connections;
+mod flight;
+mod forward;
+mod header;
+mod identity;
+mod listener;
+mod readiness;
+mod sample;
+mod serve;
+mod tap;
+mod upstream;
+mod worker;
+
+pub use listener::Listener;
+pub use readiness::{Readiness, UpstreamState};
+pub use sample::{Exclude, Sample};
+pub use tap::{Tap, TapBytes, TapConfig, TapReceiver, TapState, Tapped, tap};
+pub use upstream::Upstream;
+
+/// How long to try all addresses of an upstream. Five seconds cover a lost SYN and its first
+/// retransmissions on a local network.
+pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long an upstream connection may idle and be used again: below gunicorn's two seconds, so
+/// that the upstream hardly ever closes a connection just as a request is written to it.
+pub const DEFAULT_UPSTREAM_IDLE: Duration = Duration::from_secs(1);
+
+/// How long a client may take over a request's head, and how long a kept-alive connection may
+/// idle (hyper has one timer for both): above the 60 s of common load balancers.
+pub const DEFAULT_CLIENT_IDLE: Duration = Duration::from_secs(75);
+
+/// Client connections open at once; beyond it new ones wait in the kernel's backlog.
+pub const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
+
+/// What the proxy needs to know; everything in it is valid by construction.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Takes every path that no model claims.
+    pub upstream: Upstream,
+    /// The models, in the order of the configuration: their index is the one in [`Routes`].
+    pub models: Vec<ModelConfig>,
+    /// Worker threads, each with a runtime of its own.
+    pub threads: NonZeroUsize,
+    /// Client connections open at once. Over it nothing is accepted until one ends, so that
+    /// clients wait in the kernel's backlog instead of getting errors.
+    pub max_connections: usize,
+    /// How long to try to connect to an upstream before the client gets a 504.
+    pub connect_timeout: Duration,
+    /// How long the upstream may take to answer once it holds the request: the client gets a 504.
+    /// `None` waits for ever, as a model may take its time.
+    pub response_timeout: Option<Duration>,
+    /// How long an upstream connection may idle and still be used.
+    pub upstream_idle: Duration,
+    /// How long a client may take over a head, or idle between requests.
+    pub client_idle: Duration,
+}
+
+/// What the proxy needs to know of one model.
+#[derive(Debug, Clone)]
+pub struct ModelConfig {
+    /// Where its requests go.
+    pub upstream: Upstream,
+    /// Exchanges that are not tapped.
+    pub exclude: Vec<Exclude>,
+    /// Which share of the others is tapped.
+    pub sample: Sample,
+}
+
+/// One finished exchange as it is measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Finished<'a> {
+    /// Index of the model, `None` for a path no model claims.
+    pub model: Option<usize>,
+    /// The configured path that matched, empty where none did.
+    pub route: &'a str,
+    /// The request's method as sent; unbounded, so not a label as it is.
+    pub method: &'a str,
+    /// Status sent to the client; 499 where it went away before one was.
+    pub status: u16,
+    /// What went wrong, as in the `driftd-error` header; `client_aborted`, `upstream_truncated`
+    /// and `shutdown` where no answer of ours said so.
+    pub error: Option<&'static str>,
+    /// From the request's head to the last byte of the response handed over, or to the abort.
+    pub total: Duration,
+    /// From turning to the upstream to the end of its answer, where it came to that.
+    pub upstream: Option<Duration>,
+}
+
+/// What the proxy tells of its traffic. Called on the serving threads, each with an observer of
+/// its own, so an implementation must neither lock nor wait.
+pub trait Observer {
+    /// A request's head has arrived.
+    fn started(&self, model: Option<usize>);
+    /// An exchange is over; every `started` is followed by one.
+    fn finished(&self, seen: &Finished<'_>);
+    /// An exchange belongs to a model's tap; exactly one outcome follows.
+    fn offered(&self, model: usize);
+    /// The tap left an offered exchange out: [`Outcome::SampledOut`] or [`Outcome::Excluded`].
+    fn outcome(&self, model: usize, outcome: Outcome);
+    /// An offered exchange was lost: its outcome is [`Outcome::Dropped`].
+    fn dropped(&self, model: usize, reason: DropReason);
+    /// An exchange went to the tap with a body that was longer than the cap.
+    fn truncated(&self, model: usize);
+}
+
+/// An observer as threads share it.
+pub type SharedObserver = Arc<dyn Observer + Send + Sync>;
+
+/// What became of the connections that were open when the drain began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Drained {
+    /// Ended by themselves within the grace period.
+    pub completed: usize,
+    /// Cut at its end.
+    pub aborted: usize,
+}
+
+/// Why the proxy cannot be set up or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An upstream address that cannot be one.
+    #[error("{value:?} is not an upstream: {reason}; write http://host:port or unix:/path.sock")]
+    Upstream {
+        /// What was written.
+        value: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A sampling rule that cannot be one.
+    #[error("{value:?} is not a sample: write a share from 0 to 1, or a rate like \"200/s\"")]
+    Sample {
+        /// What was written.
+        value: String,
+    },
+    /// A header name that cannot be one.
+    #[error("{value:?} is not a header name")]
+    Header {
+        /// What was written.
+        value: String,
+    },
+    /// The listener cannot be used.
+    #[error("cannot listen on {path}")]
+    Listen {
+        /// The socket's address or path.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A serving thread could not be started.
+    #[error("cannot start serving thread {thread}")]
+    Thread {
+        /// Its number.
+        thread: usize,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// The proxy, ready to serve.
+#[derive(Debug)]
+pub struct Proxy {
+    shared: Arc<worker::Shared>,
+}
+
+// === impl Config ===
+
+impl Config {
+    /// The defaults, with everything going to `upstream`.
+    #[must_use]
+    pub fn new(upstream: Upstream) -> Self {
+        Self {
+            upstream,
+            models: Vec::new(),
+            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            max_connections: DEFAULT_MAX_CONNECTIONS,
+            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+            response_timeout: None,
+            upstream_idle: DEFAULT_UPSTREAM_IDLE,
+            client_idle: DEFAULT_CLIENT_IDLE,
+        }
+    }
+}
+
+// === impl Proxy ===
+
+impl Proxy {
+    /// Puts the proxy together; nothing is opened or started yet.
+    #[must_use]
+    pub fn new(config: Config, routes: Routes) -> Self {
+        let shared = Arc::new(worker::Shared::new(config, routes));
+        Self { shared }
+    }
+
+    /// What is known of each model's upstream; stays current as the proxy serves.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        self.shared.readiness.clone()
+    }
+
+    /// Accepts on `listener` and serves until `shutdown` is ready, then drains: nothing more is
+    /// accepted, idle connections close, exchanges under way may end within `grace`, what is left
+    /// is cut. Runs on the caller's tokio runtime (with I/O and time), the exchanges on threads
+    /// of their own, each with an observer from `observers`. Dropping the future cuts everything.
+    ///
+    /// # Errors
+    ///
+    /// If the listener cannot be polled or a thread cannot be started.
+    pub async fn serve(
+        self,
+        listener: Listener,
+        tap: Tap,
+        observers: impl FnMut(usize) -> SharedObserver,
+        shutdown: impl Future<Output = ()>,
+        grace: Duration,
+    ) -> Result<Drained, Error> {
+        serve::serve(self.shared, listener, tap, observers, shutdown, grace).await
+    }
+}

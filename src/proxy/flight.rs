@@ -1,0 +1,294 @@
+//! One exchange under way: what is measured and captured of it, told when its last part is gone.
+//!
+//! The handler, the request's body and the response's body each hold the flight. Whichever goes
+//! last, however it goes (end, error, a client that left, a cut connection), the flight's `Drop`
+//! tells the observer and the tap, exactly once.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use hyper::header::HeaderValue;
+use hyper::http::{request, response};
+use hyper::{Method, StatusCode};
+
+use super::Finished;
+use super::capture::Capture;
+use super::header;
+use super::identity;
+use super::tap::Permit;
+use super::worker::Worker;
+use crate::exchange::{DropReason, Ending, Exchange, Outcome};
+use crate::model::Route;
+use crate::timestamp::Timestamp;
+
+/// The status recorded where a client went away before one was sent, as nginx has it.
+const CLIENT_CLOSED: u16 = 499;
+
+/// One exchange under way.
+#[derive(Debug)]
+pub(super) struct Flight {
+    worker: Rc<Worker>,
+    /// The model and configured path, `None` for what no model claims.
+    route: Option<Route>,
+    method: Method,
+    /// Goes to the upstream, back to the client and into the record.
+    request_id: HeaderValue,
+    trace_id: Option<Box<str>>,
+    started: Timestamp,
+    begun: Instant,
+    /// When the request last moved towards the upstream.
+    moved: Cell<Instant>,
+    /// The client has not sent more of the body than the upstream has taken.
+    client_owes: Cell<bool>,
+    state: RefCell<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// 0 until an answer is known.
+    status: u16,
+    error: Option<&'static str>,
+    ending: Option<Ending>,
+    /// When the exchange turned to its upstream.
+    turned: Option<Instant>,
+    upstream: Option<Duration>,
+    total: Option<Duration>,
+    /// The client broke its request off, or sent a body that is none.
+    broken: bool,
+    /// There as long as the exchange is tapped.
+    permit: Option<Permit>,
+    request: Capture,
+    response: Capture,
+}
+
+/// Which body of an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Request,
+    Response,
+}
+
+// === impl Flight ===
+
+impl Flight {
+    /// Begins at a request's head: finds its model, and whether it is tapped.
+    pub(super) fn begin(worker: &Rc<Worker>, head: &request::Parts) -> Rc<Self> {
+        let begun = Instant::now();
+        let started = Timestamp::now();
+        let route = worker.shared.routes.find(head.uri.path());
+        let request_id = worker.ids.request_id(&head.headers, started);
+        worker
+            .observer
+            .started(route.as_ref().map(|route| route.model));
+        let permit = route
+            .as_ref()
+            .and_then(|route| offer(worker, route, head, &request_id));
+        let mut state = State {
+            permit,
+            ..State::default()
+        };
+        let mut trace_id = None;
+        if state.permit.is_some() {
+            trace_id = identity::trace_id(&head.headers);
+            state.request.encoded(header::encoding(&head.headers));
+        }
+        Rc::new(Self {
+            worker: Rc::clone(worker),
+            route,
+            method: head.method.clone(),
+            request_id,
+            trace_id,
+            started,
+            begun,
+            moved: Cell::new(begun),
+            client_owes: Cell::new(false),
+            state: RefCell::new(state),
+        })
+    }
+
+    /// The model that claims the request.
+    pub(super) fn model(&self) -> Option<usize> {
+        self.route.as_ref().map(|route| route.model)
+    }
+
+    /// The request's method.
+    pub(super) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The request's id.
+    pub(super) fn request_id(&self) -> &HeaderValue {
+        &self.request_id
+    }
+
+    /// The exchange turns to its upstream now.
+    pub(super) fn turned(&self) {
+        self.state.borrow_mut().turned = Some(Instant::now());
+    }
+
+    /// The upstream's answer goes to the client.
+    pub(super) fn answered(&self, head: &response::Parts) {
+        let mut state = self.state.borrow_mut();
+        state.status = head.status.as_u16();
+        if state.permit.is_some() {
+            state.response.encoded(header::encoding(&head.headers));
+        }
+    }
+
+    /// An answer of our own goes to the client, because of `error`.
+    pub(super) fn refused(&self, status: StatusCode, error: &'static str, ending: Ending) {
+        let mut state = self.state.borrow_mut();
+        state.status = status.as_u16();
+        state.error = Some(error);
+        state.ending = Some(ending);
+        state.upstream = state.turned.map(|turned| turned.elapsed());
+    }
+
+    /// Bytes of a body pass; `left` follow where that is known.
+    pub(super) fn passed(&self, side: Side, data: &[u8], left: Option<u64>) {
+        let mut state = self.state.borrow_mut();
+        let State {
+            permit,
+            request,
+            response,
+            error,
+            ..
+        } = &mut *state;
+        if side == Side::Response && error.is_some() {
+            // An answer of our own; nobody should take it for the model's.
+            return;
+        }
+        let capture = match side {
+            Side::Request => &mut *request,
+            Side::Response => &mut *response,
+        };
+        let cap = self.worker.tap.max_body();
+        let Some(held) = permit else { return };
+        if !capture.push(data, left, cap, held) {
+            // Lost: what it held is free for others at once.
+            *permit = None;
+            *request = Capture::default();
+            *response = Capture::default();
+            if let Some(model) = self.model() {
+                self.worker.observer.dropped(model, DropReason::QueueFull);
+            }
+        }
+    }
+
+    /// The request moved on, unless now the `client_owes` the next part of its body.
+    pub(super) fn moved(&self, client_owes: bool) {
+        self.client_owes.set(client_owes);
+        self.moved.set(Instant::now());
+    }
+
+    /// Since when the upstream, and not the client, has kept us waiting.
+    pub(super) fn waiting_since(&self) -> Instant {
+        if self.client_owes.get() {
+            return Instant::now();
+        }
+        self.moved.get()
+    }
+
+    /// The client broke its request off.
+    pub(super) fn broken_off(&self) {
+        self.state.borrow_mut().broken = true;
+    }
+
+    /// Whether the client broke its request off.
+    pub(super) fn is_broken_off(&self) -> bool {
+        self.state.borrow().broken
+    }
+
+    /// The response is over. What ended the exchange before it counts more.
+    pub(super) fn ended(&self, ending: Ending) {
+        let mut state = self.state.borrow_mut();
+        let now = Instant::now();
+        state.total = Some(now - self.begun);
+        if state.ending.is_none() {
+            state.ending = Some(ending);
+            state.upstream = state.turned.map(|turned| now - turned);
+            state.error = match ending {
+                Ending::Complete => None,
+                Ending::ClientAborted => Some(self.worker.abort_cause()),
+                Ending::UpstreamFailed | Ending::UpstreamTimeout => Some("upstream_truncated"),
+            };
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let mut state = std::mem::take(self.state.get_mut());
+        let ending = state.ending.unwrap_or(Ending::ClientAborted);
+        if state.status == 0 {
+            state.status = CLIENT_CLOSED;
+            state.error = Some(self.worker.abort_cause());
+            state.upstream = state.turned.map(|turned| turned.elapsed());
+        }
+        let total = state.total.unwrap_or_else(|| self.begun.elapsed());
+        self.worker.observer.finished(&Finished {
+            model: self.model(),
+            route: self.route.as_ref().map_or("", |route| &route.path),
+            method: self.method.as_str(),
+            status: state.status,
+            error: state.error,
+            total,
+            upstream: state.upstream,
+        });
+        let (Some(permit), Some(route)) = (state.permit, self.route.take()) else {
+            return;
+        };
+        let (request, response) = (state.request.finish(), state.response.finish());
+        let truncated = request.truncated || response.truncated;
+        let exchange = Exchange {
+            request_id: self.request_id.to_str().unwrap_or("-").into(),
+            trace_id: self.trace_id.take(),
+            model: route.model,
+            started: self.started,
+            method: self.method.as_str().into(),
+            route: route.path,
+            status: state.status,
+            total,
+            upstream: state.upstream,
+            request,
+            response,
+            ending,
+        };
+        let observer = &self.worker.observer;
+        match self.worker.tap.send(exchange, permit) {
+            Ok(()) if truncated => observer.truncated(route.model),
+            Ok(()) => {}
+            Err(reason) => observer.dropped(route.model, reason),
+        }
+    }
+}
+
+/// Offers an exchange to its model's tap; `None` if it is left out or there is no room.
+fn offer(
+    worker: &Worker,
+    route: &Route,
+    head: &request::Parts,
+    request_id: &HeaderValue,
+) -> Option<Permit> {
+    // A model that takes every path would otherwise record health checks and pages.
+    if &*route.path == "*" && head.method != Method::POST {
+        return None;
+    }
+    let model = worker.shared.models.get(route.model)?;
+    let observer = &worker.observer;
+    observer.offered(route.model);
+    if model.exclude.iter().any(|rule| rule.matches(&head.headers)) {
+        observer.outcome(route.model, Outcome::Excluded);
+        return None;
+    }
+    if !model.sampler.admits(request_id.as_bytes()) {
+        observer.outcome(route.model, Outcome::SampledOut);
+        return None;
+    }
+    worker
+        .tap
+        .begin()
+        .map_err(|reason| observer.dropped(route.model, reason))
+        .ok()
+}

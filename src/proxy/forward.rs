@@ -1,0 +1,174 @@
+//! One exchange: the request to its upstream, the answer back.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::http::request;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::time::{self, Instant};
+
+use super::answer::Failure;
+use super::body::{Answer, TapBody};
+use super::connections::Sender;
+use super::flight::{Flight, Side};
+use super::header;
+use super::identity::REQUEST_ID;
+use super::worker::{Client, Worker};
+
+/// Serves one request of a client's connection.
+pub(super) async fn serve(
+    client: Rc<Client>,
+    request: Request<Incoming>,
+) -> Result<Response<TapBody<Answer>>, Infallible> {
+    let (head, body) = request.into_parts();
+    let flight = Flight::begin(&client.worker, &head);
+    let forwarded = forward(&client, &flight, head, body).await;
+    Ok(forwarded.unwrap_or_else(|failure| failure.answer(&flight)))
+}
+
+async fn forward(
+    client: &Client,
+    flight: &Rc<Flight>,
+    mut head: request::Parts,
+    body: Incoming,
+) -> Result<Response<TapBody<Answer>>, Failure> {
+    if let Some(fault) = header::fault(&head) {
+        return Err(Failure::BadRequest(fault));
+    }
+    if head.method == Method::CONNECT {
+        return Err(Failure::Tunnel);
+    }
+    let worker = &*client.worker;
+    let upstream = worker.shared.upstream_of(flight.model());
+    header::for_upstream(&mut head, &body, || {
+        worker.shared.upstreams[upstream].host()
+    });
+    if head.headers.get(&REQUEST_ID) != Some(flight.request_id()) {
+        head.headers.insert(REQUEST_ID, flight.request_id().clone());
+    }
+    flight.turned();
+    let body = TapBody::new(body, Rc::clone(flight), Side::Request);
+    let request = Request::from_parts(head, body);
+    let (response, sender) = send(client, flight, upstream, request).await?;
+
+    let (mut head, body) = response.into_parts();
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Failure::Protocol("the upstream switched protocols unasked"));
+    }
+    if !header::closes(&head) {
+        client.kept.keep(upstream, sender);
+    }
+    flight.answered(&head);
+    header::for_client(&mut head, flight.method());
+    if !head.headers.contains_key(&REQUEST_ID) {
+        head.headers.insert(REQUEST_ID, flight.request_id().clone());
+    }
+    let body = TapBody::new(Answer::Upstream(body), Rc::clone(flight), Side::Response);
+    Ok(Response::from_parts(head, body))
+}
+
+/// Sends a request on the client's own connection to the upstream, else on a spare one, else on a
+/// new one. Only a request that was never written, not even in part, goes out a second time.
+async fn send(
+    client: &Client,
+    flight: &Flight,
+    upstream: usize,
+    request: Request<TapBody<Incoming>>,
+) -> Result<(Response<Incoming>, Sender), Failure> {
+    let worker = &*client.worker;
+    let max_idle = worker.shared.config.upstream_idle;
+    let kept = client.kept.take(upstream, max_idle);
+    let kept = kept.or_else(|| worker.spare.take(upstream, max_idle));
+    let mut request = request;
+    if let Some(mut sender) = kept {
+        match attempt(&mut sender, flight, worker, request).await? {
+            Attempt::Answered(response) => return Ok((response, sender)),
+            Attempt::Unsent(unsent, _) => request = *unsent,
+        }
+    }
+    let mut sender = connect(worker, upstream).await?;
+    match attempt(&mut sender, flight, worker, request).await? {
+        Attempt::Answered(response) => Ok((response, sender)),
+        Attempt::Unsent(_, error) => Err(Failure::Closed(error)),
+    }
+}
+
+/// How sending went.
+enum Attempt {
+    Answered(Response<Incoming>),
+    /// The connection was gone before the first byte was written.
+    Unsent(Box<Request<TapBody<Incoming>>>, hyper::Error),
+}
+
+async fn attempt(
+    sender: &mut Sender,
+    flight: &Flight,
+    worker: &Worker,
+    request: Request<TapBody<Incoming>>,
+) -> Result<Attempt, Failure> {
+    flight.moved(false);
+    let sent = sender.try_send_request(request);
+    let sent = match worker.shared.config.response_timeout {
+        None => sent.await,
+        Some(limit) => {
+            let mut sent = pin!(sent);
+            loop {
+                tokio::select! {
+                    biased;
+                    sent = &mut sent => break sent,
+                    () = time::sleep_until(deadline(flight, limit)) => {}
+                }
+                if flight.waiting_since().elapsed() >= limit {
+                    return Err(Failure::ResponseTimeout);
+                }
+            }
+        }
+    };
+    match sent {
+        Ok(response) => Ok(Attempt::Answered(response)),
+        Err(mut error) => match error.take_message() {
+            Some(request) => Ok(Attempt::Unsent(Box::new(request), error.into_error())),
+            None if flight.is_broken_off() => Err(Failure::BrokenBody),
+            None => Err(Failure::Closed(error.into_error())),
+        },
+    }
+}
+
+fn deadline(flight: &Flight, limit: Duration) -> Instant {
+    Instant::from_std(flight.waiting_since() + limit)
+}
+
+/// Opens a connection and sets a task of this thread to drive it.
+async fn connect(worker: &Worker, index: usize) -> Result<Sender, Failure> {
+    let upstream = &worker.shared.upstreams[index];
+    let readiness = &worker.shared.readiness;
+    let limit = worker.shared.config.connect_timeout;
+    let stream = match time::timeout(limit, upstream.connect(&worker.resolved[index])).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            readiness.failed(index, upstream, &error);
+            return Err(Failure::Connect(error));
+        }
+        Err(_) => {
+            readiness.failed(index, upstream, &std::io::ErrorKind::TimedOut.into());
+            return Err(Failure::ConnectTimeout);
+        }
+    };
+    readiness.connected(index, upstream);
+    let (sender, connection) = http1::Builder::new()
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(Failure::Closed)?;
+    tokio::task::spawn_local(async move {
+        // An error reaches the request it hit; an idle connection that ends is no error.
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "Upstream connection ended");
+        }
+    });
+    Ok(sender)
+}

@@ -1,0 +1,279 @@
+//! What a proxy must do to heads: refuse bad framing, remove what belongs to one hop.
+
+use hyper::body::Body;
+use hyper::header::{
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+};
+use hyper::http::{request, response, uri};
+use hyper::{Method, StatusCode, Uri, Version};
+
+/// Headers that concern one connection, beside those that `Connection` names.
+const HOP_BY_HOP: [HeaderName; 8] = [
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-authentication-info"),
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Why a request cannot be passed on, or `None`. hyper has already refused lengths that
+/// contradict each other, and chunked bodies on HTTP/1.0.
+pub(super) fn fault(head: &request::Parts) -> Option<&'static str> {
+    let headers = &head.headers;
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next() {
+        // Anything else (`gzip, chunked`) would lose its label here, as hyper removes only chunks.
+        if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") || codings.next().is_some() {
+            return Some("the only transfer-encoding taken is chunked, once");
+        }
+        if headers.contains_key(CONTENT_LENGTH) {
+            return Some("content-length and transfer-encoding exclude each other");
+        }
+    }
+    match headers.get_all(HOST).iter().count() {
+        0 if head.version == Version::HTTP_11 => Some("the host header is missing"),
+        0 | 1 => None,
+        _ => Some("there is more than one host header"),
+    }
+}
+
+/// Makes a request's head one for the upstream. `body` is what will be sent along, `host` stands
+/// in for a `Host` that HTTP/1.0 need not send.
+pub(super) fn for_upstream(
+    head: &mut request::Parts,
+    body: &impl Body,
+    host: impl FnOnce() -> HeaderValue,
+) {
+    let headers = &mut head.headers;
+    let trailers = accepts_trailers(headers);
+    strip(headers);
+    // hyper answers 100 to the client as soon as the body is first asked for.
+    headers.remove(EXPECT);
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    if !body.is_end_stream() && body.size_hint().exact().is_none() {
+        // Without it hyper would send a GET's body of unknown length as none at all.
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    if let Some(authority) = head.uri.authority() {
+        // A target in absolute form carries the host that counts.
+        let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+        if let Ok(host) = HeaderValue::from_str(host) {
+            headers.insert(HOST, host);
+        }
+        head.uri = origin_form(&head.uri);
+    }
+    if !headers.contains_key(HOST) {
+        headers.insert(HOST, host());
+    }
+    head.version = Version::HTTP_11;
+    head.extensions.clear();
+}
+
+/// Makes a response's head one for the client.
+pub(super) fn for_client(head: &mut response::Parts, method: &Method) {
+    let chunked = head.headers.contains_key(TRANSFER_ENCODING);
+    strip(&mut head.headers);
+    // Where both are given chunks count; hyper would trust the length and cut the body to it.
+    // On 204 and 304 hyper does not send one.
+    let bodiless = matches!(
+        head.status,
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+    );
+    if (chunked && method != Method::HEAD) || bodiless {
+        head.headers.remove(CONTENT_LENGTH);
+    }
+    head.version = Version::HTTP_11;
+}
+
+/// Whether a response's head says that its connection ends with it.
+pub(super) fn closes(head: &response::Parts) -> bool {
+    tokens(&head.headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case(b"close"))
+}
+
+/// The `content-encoding`, in lower case.
+pub(super) fn encoding(headers: &HeaderMap) -> Box<str> {
+    if !headers.contains_key(CONTENT_ENCODING) {
+        return Box::default();
+    }
+    let codings: Vec<_> = tokens(headers, &CONTENT_ENCODING)
+        .map(|token| String::from_utf8_lossy(token).to_ascii_lowercase())
+        .collect();
+    codings.join(", ").into()
+}
+
+/// Removes what `Connection` names, on all its lines, and every other header of one hop.
+fn strip(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<_> = tokens(headers, &CONNECTION)
+            .filter(|token| {
+                !token.eq_ignore_ascii_case(b"keep-alive") && !token.eq_ignore_ascii_case(b"close")
+            })
+            .filter_map(|token| HeaderName::from_bytes(token).ok())
+            // Naming these would only serve to break the message.
+            .filter(|name| *name != HOST && *name != CONTENT_LENGTH)
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+fn accepts_trailers(headers: &HeaderMap) -> bool {
+    tokens(headers, &TE).any(|token| token.eq_ignore_ascii_case(b"trailers"))
+}
+
+/// The comma-separated tokens of a header, over all its lines.
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    headers
+        .get_all(name)
+        .into_iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|token| !token.is_empty())
+}
+
+fn origin_form(target: &Uri) -> Uri {
+    let path = target.path_and_query().cloned();
+    Uri::from(path.unwrap_or_else(|| uri::PathAndQuery::from_static("/")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use bytes::Bytes;
+    use http_body_util::Empty;
+    use hyper::Request;
+    use hyper::body::Frame;
+
+    use super::*;
+
+    fn request(uri: &str, lines: &[(&'static str, &'static str)]) -> request::Parts {
+        let mut request = Request::builder().uri(uri);
+        for (name, value) in lines {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn sent(mut head: request::Parts) -> request::Parts {
+        for_upstream(&mut head, &Empty::<Bytes>::new(), || {
+            "upstream".parse().unwrap()
+        });
+        head
+    }
+
+    fn names(headers: &HeaderMap) -> Vec<&str> {
+        let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn removes_what_belongs_to_one_hop_and_what_any_connection_line_names() {
+        let head = sent(request(
+            "/",
+            &[
+                ("host", "model"),
+                ("connection", "keep-alive, X-One"),
+                ("connection", " x-two ,host, content-length,, close"),
+                ("x-one", "1"),
+                ("x-two", "2"),
+                ("x-three", "3"),
+                ("keep-alive", "timeout=5"),
+                ("proxy-connection", "keep-alive"),
+                ("proxy-authorization", "Basic x"),
+                ("upgrade", "h2c"),
+                ("te", "deflate, Trailers"),
+                ("expect", "100-continue"),
+                ("content-length", "0"),
+                ("trailer", "x-sum"),
+            ],
+        ));
+        let left = ["content-length", "host", "te", "trailer", "x-three"];
+        assert_eq!(names(&head.headers), left);
+        assert_eq!(head.headers["te"], "trailers");
+    }
+
+    #[test]
+    fn keeps_the_host_and_takes_the_one_of_an_absolute_target() {
+        let host = |head: request::Parts| head.headers["host"].to_str().unwrap().to_owned();
+        assert_eq!(
+            host(sent(request("/", &[("host", "public:81")]))),
+            "public:81"
+        );
+        assert_eq!(host(sent(request("/", &[]))), "upstream");
+        let head = sent(request("http://u:p@real:82/a?b=c", &[("host", "other")]));
+        assert_eq!(head.uri, "/a?b=c");
+        assert_eq!(host(head), "real:82");
+        assert_eq!(sent(request("http://real", &[])).uri, "/");
+    }
+
+    #[test]
+    fn a_body_of_unknown_length_stays_chunked_whatever_the_method() {
+        let mut head = request("/", &[("host", "a"), ("transfer-encoding", "chunked")]);
+        for_upstream(&mut head, &Unsized, || "upstream".parse().unwrap());
+        assert_eq!(head.headers["transfer-encoding"], "chunked");
+    }
+
+    /// A body that does not say how long it is.
+    struct Unsized;
+
+    impl Body for Unsized {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            Poll::Ready(None)
+        }
+    }
+
+    #[test]
+    fn refuses_framing_that_two_parsers_may_read_in_two_ways() {
+        let fine = [("host", "a"), ("transfer-encoding", "Chunked")];
+        assert_eq!(fault(&request("/", &fine)), None);
+        for bad in [
+            &[("host", "a"), ("transfer-encoding", "gzip, chunked")][..],
+            &[
+                ("host", "a"),
+                ("transfer-encoding", "chunked"),
+                ("transfer-encoding", "chunked"),
+            ],
+            &[
+                ("host", "a"),
+                ("transfer-encoding", "chunked"),
+                ("content-length", "3"),
+            ],
+            &[("host", "a"), ("host", "a")],
+            &[],
+        ] {
+            assert!(fault(&request("/", bad)).is_some(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_response_with_chunks_loses_its_length() {
+        let response = hyper::Response::builder()
+            .header("content-length", "3")
+            .header("transfer-encoding", "chunked")
+            .header("connection", "close");
+        let (mut head, ()) = response.body(()).unwrap().into_parts();
+        assert!(closes(&head));
+        for_client(&mut head, &Method::GET);
+        assert!(head.headers.is_empty());
+    }
+}

@@ -1,0 +1,155 @@
+//! Accepting, handing out to the serving threads, draining.
+
+use std::future::{Future, pending};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::task::LocalSet;
+use tokio::time::{self, Instant};
+
+use super::listener::{Accepted, Listener, Polled, Socket};
+use super::tap::Tap;
+use super::worker::{Phase, Shared, Worker};
+use super::{Drained, Error, SharedObserver};
+
+/// Accepted connections that may wait for one thread to take them.
+const HANDED_OUT: usize = 128;
+
+/// How long to wait when the system is out of descriptors or memory, before accepting again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A serving thread, seen from outside.
+struct Seat {
+    sockets: mpsc::Sender<Accepted>,
+    drained: oneshot::Receiver<Drained>,
+    thread: JoinHandle<()>,
+}
+
+pub(super) async fn serve(
+    shared: Arc<Shared>,
+    listener: Listener,
+    tap: Tap,
+    mut observers: impl FnMut(usize) -> SharedObserver,
+    shutdown: impl Future<Output = ()>,
+    grace: Duration,
+) -> Result<Drained, Error> {
+    let path = listener.name().into();
+    let listener = listener
+        .polled()
+        .map_err(|source| Error::Listen { path, source })?;
+    let (phase, watched) = watch::channel(Phase::Serving);
+    let places = Arc::new(Semaphore::new(
+        shared.config.max_connections.min(Semaphore::MAX_PERMITS),
+    ));
+    let mut seats = Vec::new();
+    for number in 0..shared.config.threads.get() {
+        let worker = (Arc::clone(&shared), observers(number), tap.clone());
+        seats.push(start(number, worker, watched.clone())?);
+    }
+    // The threads hold the tap now: it closes when the last of them is done.
+    drop(tap);
+
+    let mut shutdown = pin!(shutdown);
+    tokio::select! {
+        biased;
+        () = &mut shutdown => {}
+        () = accept(&listener, &places, &seats) => {}
+    }
+    drop(listener);
+    phase.send_replace(Phase::Draining(Instant::now() + grace));
+    let mut total = Drained::default();
+    for seat in seats {
+        drop(seat.sockets);
+        let drained = seat.drained.await.unwrap_or_default();
+        total.completed += drained.completed;
+        total.aborted += drained.aborted;
+        if seat.thread.join().is_err() {
+            tracing::error!("A serving thread panicked");
+        }
+    }
+    Ok(total)
+}
+
+/// Starts a serving thread.
+fn start(
+    number: usize,
+    (shared, observer, tap): (Arc<Shared>, SharedObserver, Tap),
+    phase: watch::Receiver<Phase>,
+) -> Result<Seat, Error> {
+    let failed = |source| Error::Thread {
+        thread: number,
+        source,
+    };
+    let (sockets, accepted) = mpsc::channel(HANDED_OUT);
+    let (done, drained) = oneshot::channel();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    let serve = move || {
+        let worker = Rc::new(Worker::new(shared, observer, tap));
+        let local = LocalSet::new();
+        let result = local.block_on(&runtime, worker.run(accepted, phase));
+        // The tasks that drive upstream connections go with it, and what they hold of exchanges.
+        drop(local);
+        // Nobody waits if the future that serves was dropped.
+        let _ = done.send(result);
+    };
+    let thread = thread::Builder::new()
+        .name(format!("proxy-{number}"))
+        .spawn(serve)
+        .map_err(failed)?;
+    Ok(Seat {
+        sockets,
+        drained,
+        thread,
+    })
+}
+
+/// Accepts connections and hands them out in turn, as many as are allowed at once.
+async fn accept(listener: &Polled, places: &Arc<Semaphore>, seats: &[Seat]) {
+    let mut turn = 0_usize;
+    loop {
+        let Ok(permit) = Arc::clone(places).acquire_owned().await else {
+            // Never closed; were it, nothing could be accepted any more.
+            return pending().await;
+        };
+        let socket = next(listener).await;
+        turn = (turn + 1) % seats.len();
+        hand_out(Accepted { socket, permit }, seats, turn).await;
+    }
+}
+
+/// Gives a connection to the thread whose turn it is, or the next one that keeps up.
+async fn hand_out(mut accepted: Accepted, seats: &[Seat], turn: usize) {
+    for seat in seats[turn..].iter().chain(&seats[..turn]) {
+        match seat.sockets.try_send(accepted) {
+            Ok(()) => return,
+            Err(TrySendError::Full(back) | TrySendError::Closed(back)) => accepted = back,
+        }
+    }
+    // All are behind: so are we, then.
+    if seats[turn].sockets.send(accepted).await.is_err() {
+        tracing::error!("A serving thread is gone");
+    }
+}
+
+/// The next connection, whatever it takes.
+async fn next(listener: &Polled) -> Socket {
+    loop {
+        match listener.accept().await {
+            Ok(socket) => return socket,
+            // Gone again before it was accepted: the client's affair.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                tracing::warn!(%error, "Cannot accept connections for now");
+                time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Where an upstream is, and how a connection to it is opened.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use hyper::http::uri::{Authority, Scheme};
+use hyper::{Uri, header::HeaderValue};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::Error;
+
+/// How long a name's addresses are used before it is looked up again.
+const RESOLVED_FOR: Duration = Duration::from_secs(5);
+
+/// The address of a model server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Upstream {
+    /// Plain HTTP over TCP.
+    Http {
+        /// Host name or address, without brackets.
+        host: Box<str>,
+        /// Port.
+        port: u16,
+        /// `host:port` as it stands in a `Host` header.
+        authority: Box<str>,
+    },
+    /// Plain HTTP over a Unix socket.
+    Unix {
+        /// The socket's path.
+        path: PathBuf,
+    },
+}
+
+/// A socket to a client or an upstream.
+#[derive(Debug)]
+pub(super) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// The addresses a name had when it was last looked up; one for each upstream and thread.
+#[derive(Debug, Default)]
+pub(super) struct Resolved(RefCell<Option<(Instant, Vec<SocketAddr>)>>);
+
+// === impl Upstream ===
+
+impl Upstream {
+    /// Reads `http://host:port` or `unix:/path`.
+    ///
+    /// # Errors
+    ///
+    /// If `value` is neither, or has a path, a query or credentials.
+    pub fn parse(value: &str) -> Result<Self, Error> {
+        let refuse = |reason| Error::Upstream {
+            value: value.to_owned(),
+            reason,
+        };
+        if let Some(path) = value.strip_prefix("unix:") {
+            // `unix:///path` is how others write the same.
+            let path = path.strip_prefix("//").unwrap_or(path);
+            if !path.starts_with('/') {
+                return Err(refuse("the socket's path must be absolute"));
+            }
+            return Ok(Self::Unix { path: path.into() });
+        }
+        let uri: Uri = value.parse().map_err(|_| refuse("it is not an URL"))?;
+        match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTP => {}
+            Some(scheme) if *scheme == Scheme::HTTPS => {
+                return Err(refuse("https is not supported yet"));
+            }
+            _ => return Err(refuse("it has no http:// in front")),
+        }
+        if uri.query().is_some() || !matches!(uri.path(), "" | "/") {
+            return Err(refuse(
+                "a path cannot be added, paths are passed as they come",
+            ));
+        }
+        let authority = uri.authority().ok_or_else(|| refuse("it has no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(refuse("credentials cannot be given here"));
+        }
+        let host = authority.host();
+        if host.is_empty() {
+            return Err(refuse("it has no host"));
+        }
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let port = match (authority.port_u16(), has_port(authority)) {
+            (Some(0), _) => return Err(refuse("port 0 is nobody's")),
+            (Some(port), _) => port,
+            (None, false) => 80,
+            (None, true) => return Err(refuse("the port is not a number up to 65535")),
+        };
+        Ok(Self::Http {
+            host: bare.into(),
+            port,
+            authority: format!("{host}:{port}").into(),
+        })
+    }
+
+    /// The `Host` for a request that came without one (HTTP/1.0).
+    pub(super) fn host(&self) -> HeaderValue {
+        match self {
+            Self::Http { authority, .. } => HeaderValue::from_str(authority),
+            Self::Unix { .. } => Ok(HeaderValue::from_static("localhost")),
+        }
+        .unwrap_or_else(|_| HeaderValue::from_static("localhost"))
+    }
+
+    /// Opens a connection, trying each address of a name in turn.
+    pub(super) async fn connect(&self, resolved: &Resolved) -> io::Result<Stream> {
+        match self {
+            Self::Unix { path } => UnixStream::connect(path).await.map(Stream::Unix),
+            Self::Http { host, port, .. } => {
+                let mut error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+                for address in resolved.addresses(host, *port).await? {
+                    match TcpStream::connect(address).await {
+                        Ok(stream) => {
+                            stream.set_nodelay(true)?;
+                            return Ok(Stream::Tcp(stream));
+                        }
+                        Err(refused) => error = refused,
+                    }
+                }
+                resolved.forget();
+                Err(error)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http { authority, .. } => write!(f, "http://{authority}"),
+            Self::Unix { path } => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Whether something stands behind the host, be it a port or not.
+fn has_port(authority: &Authority) -> bool {
+    authority.as_str().len() > authority.host().len()
+}
+
+// === impl Resolved ===
+
+impl Resolved {
+    /// The addresses of `host`: looked up on tokio's blocking pool, and then kept for a while,
+    /// because an upstream that closes after each response is connected to for each request.
+    async fn addresses(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        if let Some((at, addresses)) = &*self.0.borrow()
+            && at.elapsed() < RESOLVED_FOR
+        {
+            return Ok(addresses.clone());
+        }
+        let addresses: Vec<_> = tokio::net::lookup_host((host, port)).await?.collect();
+        *self.0.borrow_mut() = Some((Instant::now(), addresses.clone()));
+        Ok(addresses)
+    }
+
+    fn forget(&self) {
+        *self.0.borrow_mut() = None;
+    }
+}
+
+// === impl Stream ===
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_both_kinds_of_address() {
+        let written = |value: &str| Upstream::parse(value).unwrap().to_string();
+        assert_eq!(written("http://localhost:5000"), "http://localhost:5000");
+        assert_eq!(written("http://model/"), "http://model:80");
+        assert_eq!(written("http://[::1]:5000"), "http://[::1]:5000");
+        assert_eq!(written("unix:/run/model.sock"), "unix:/run/model.sock");
+        assert_eq!(written("unix:///run/model.sock"), "unix:/run/model.sock");
+        let Upstream::Http { host, .. } = Upstream::parse("http://[::1]:5000").unwrap() else {
+            panic!("not http");
+        };
+        assert_eq!(&*host, "::1");
+    }
+
+    #[test]
+    fn refuses_what_would_surprise() {
+        for bad in [
+            "",
+            "localhost:5000",
+            "https://model:443",
+            "http://model:5000/v1",
+            "http://model:5000?x=1",
+            "http://user:secret@model:5000",
+            "http://model:99999",
+            "http://model:0",
+            "unix:model.sock",
+            "ftp://model",
+        ] {
+            let error = Upstream::parse(bad).unwrap_err().to_string();
+            assert!(error.contains("http://host:port"), "{bad}: {error}");
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The recorder: takes exchanges off the tap, decodes them, commits them to the window, and then,
+//! only then, counts them captured and hands their rows to the comparison.
+//!
+//! Invariant: it polls (nothing on the path of traffic ever wakes it), and whatever a body holds, it
+//! ends as a record or a count.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::decode::{Decoded, Decoder, Undecodable};
+use crate::drift::current::Entry;
+use crate::drift::live::Live;
+use crate::exchange::{DropReason, Ending, Exchange, Outcome};
+use crate::metrics::tap::TapCounters;
+use crate::model::{ModelName, Row, Schema};
+use crate::proxy::{TapReceiver, TapState, Tapped};
+use crate::timestamp::Timestamp;
+use crate::window::{CommitError, Gap, Record, Window};
+
+/// Between looks at the tap's queue: waking per exchange costs more than the exchange itself.
+const POLL: Duration = Duration::from_millis(5);
+/// A batch is committed at this many rows …
+const BATCH_ROWS: usize = 2_000;
+/// … or at this many exchanges …
+const BATCH_EXCHANGES: usize = 2_000;
+/// Exchanges taken off the queue between two looks at the batch: a body may hold many rows.
+const DRAIN: usize = 64;
+/// … or when its first exchange has waited so long. A kill loses no more than this and the queue.
+const BATCH_AGE: Duration = Duration::from_millis(100);
+
+/// One model as the recorder knows it.
+#[derive(Debug)]
+pub struct Recorded {
+    /// Its name.
+    pub name: ModelName,
+    /// Its columns.
+    pub schema: Arc<Schema>,
+    /// Reads its bodies; `None` where no column is known and only traffic is recorded.
+    pub decoder: Option<Decoder>,
+    /// The rows under comparison; `None` without a reference.
+    pub live: Option<Arc<Live>>,
+}
+
+/// The stage itself.
+#[derive(Debug)]
+pub struct Recorder {
+    /// The models, in the configuration's order.
+    pub models: Vec<Recorded>,
+    /// Where records go.
+    pub window: Window,
+    /// Where outcomes are counted.
+    pub counters: Arc<TapCounters>,
+    /// The most bytes a compressed body may unpack to.
+    pub max_body: usize,
+    /// One log line per exchange.
+    pub log_exchanges: bool,
+}
+
+/// Exchanges waiting for one commit.
+#[derive(Debug, Default)]
+struct Batch {
+    records: Vec<Record>,
+    rows: usize,
+    since: Option<Instant>,
+}
+
+/// Exchanges that could not be written, one gap per model until the window works again.
+#[derive(Debug, Default)]
+struct Losses(Vec<Option<Gap>>);
+
+// === impl Recorder ===
+
+impl Recorder {
+    /// Records until every sender of the tap is gone and the queue is empty. Blocks: give it a
+    /// thread.
+    pub fn run(self, mut tap: TapReceiver) {
+        let mut batch = Batch::default();
+        let mut losses = Losses(vec![None; self.models.len()]);
+        loop {
+            let room = BATCH_EXCHANGES.saturating_sub(batch.records.len());
+            let mut idle = true;
+            let state = tap.drain(room.min(DRAIN), |tapped| {
+                idle = false;
+                self.take(tapped, &mut batch);
+            });
+            let closed = state == TapState::Closed;
+            let due = batch
+                .since
+                .is_some_and(|since| since.elapsed() >= BATCH_AGE);
+            if due || batch.full() || closed {
+                self.commit(std::mem::take(&mut batch), &mut losses);
+            }
+            if closed {
+                return;
+            }
+            if idle {
+                std::thread::park_timeout(POLL);
+            }
+        }
+    }
+
+    /// Decodes one exchange into the batch.
+    fn take(&self, mut tapped: Box<Tapped>, batch: &mut Batch) {
+        let record = self.record(&mut tapped.exchange);
+        // The captured bytes are free for the tap again.
+        drop(tapped);
+        if self.log_exchanges {
+            self.log(&record);
+        }
+        batch.rows += record.rows.len();
+        batch.records.push(record);
+        batch.since.get_or_insert_with(Instant::now);
+    }
+
+    fn record(&self, exchange: &mut Exchange) -> Record {
+        let success = (200..300).contains(&exchange.status) && exchange.ending == Ending::Complete;
+        let decoder = self
+            .models
+            .get(exchange.model)
+            .and_then(|m| m.decoder.as_ref());
+        let decoded = decoder.map(|decoder| {
+            // A defect in decoding costs one exchange, not the monitoring.
+            catch_unwind(AssertUnwindSafe(|| {
+                decoder.exchange(exchange, self.max_body)
+            }))
+            .unwrap_or_else(|_| {
+                let reason = "a defect in driftd's decoding; please report the body".to_owned();
+                Err(Undecodable { reason })
+            })
+        });
+        let ended = exchange.ending.reason().to_owned();
+        let (outcome, reason, rows): (Outcome, String, Vec<Row>) = match decoded {
+            Some(Ok(Decoded {
+                rows,
+                response_problem,
+            })) => {
+                let problem = response_problem.filter(|_| success).unwrap_or(ended);
+                (Outcome::Captured, problem, rows)
+            }
+            // A refused request with a body nobody understands is what it is: a refused request.
+            Some(Err(why)) if success => (Outcome::Undecodable, why.reason, Vec::new()),
+            Some(Err(_)) | None => (Outcome::Captured, ended, Vec::new()),
+        };
+        Record {
+            exchange: exchange.take_head(),
+            outcome,
+            reason,
+            rows,
+            checked: success,
+        }
+    }
+
+    fn commit(&self, batch: Batch, losses: &mut Losses) {
+        if batch.records.is_empty() {
+            return;
+        }
+        let heads: Vec<(usize, Outcome, Timestamp)> = (batch.records.iter())
+            .map(|record| {
+                (
+                    record.exchange.model,
+                    record.outcome,
+                    record.exchange.started,
+                )
+            })
+            .collect();
+        let encoded: Vec<Vec<Arc<[_]>>> = batch.records.iter().map(|r| self.encode(r)).collect();
+        match self.window.commit(batch.records) {
+            Ok(committed) => {
+                for (model, thinned) in &committed.thinned {
+                    if let Some(live) = self.live(*model) {
+                        live.thin(*thinned);
+                    }
+                }
+                let rows = encoded.into_iter().zip(committed.rows);
+                for ((model, outcome, time), (values, ids)) in heads.into_iter().zip(rows) {
+                    self.counters.outcome(model, outcome, 1);
+                    let Some(live) = self.live(model) else {
+                        continue;
+                    };
+                    for (values, id) in values.into_iter().zip(ids) {
+                        live.append(&Entry {
+                            id: id.id,
+                            priority: id.priority,
+                            time,
+                            values,
+                        });
+                    }
+                }
+                losses.settle(&self.window);
+            }
+            Err(error) => {
+                let reason = match error {
+                    CommitError::Full { .. } => DropReason::WindowFull,
+                    _ => DropReason::WindowError,
+                };
+                for (model, _, time) in heads {
+                    self.counters.dropped(model, reason, 1);
+                    losses.add(model, reason, time);
+                }
+                tracing::error!(%error, "Window not written: exchanges are dropped and counted until it can be");
+            }
+        }
+    }
+
+    /// The rows of a record as the comparison sees them; none where they do not feed it.
+    fn encode(&self, record: &Record) -> Vec<Arc<[crate::drift::Value]>> {
+        match self.live(record.exchange.model) {
+            Some(live) if record.checked => {
+                let encode = |row: &Row| live.reference.encode(row).into();
+                record.rows.iter().map(encode).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn live(&self, model: usize) -> Option<&Arc<Live>> {
+        self.models.get(model).and_then(|model| model.live.as_ref())
+    }
+
+    fn log(&self, record: &Record) {
+        let Some(model) = self.models.get(record.exchange.model) else {
+            return;
+        };
+        let features = model.schema.features().len();
+        let side = |range: fn(&Row, usize) -> &[crate::feature::Cell]| {
+            let cells: Vec<_> = record.rows.iter().map(|row| range(row, features)).collect();
+            format!("{cells:?}")
+        };
+        tracing::info!(
+            model = %model.name,
+            request_id = %record.exchange.request_id,
+            status = record.exchange.status,
+            total_us = record.exchange.total.as_micros() as u64,
+            outcome = record.outcome.as_str(),
+            reason = record.reason,
+            inputs = side(|row, n| &row[..n]),
+            outputs = side(|row, n| &row[n..]),
+            "Exchange"
+        );
+    }
+}
+
+// === impl Batch ===
+
+impl Batch {
+    fn full(&self) -> bool {
+        self.rows >= BATCH_ROWS || self.records.len() >= BATCH_EXCHANGES
+    }
+}
+
+// === impl Losses ===
+
+impl Losses {
+    fn add(&mut self, model: usize, reason: DropReason, time: Timestamp) {
+        let Some(slot) = self.0.get_mut(model) else {
+            return;
+        };
+        let gap = slot.get_or_insert_with(|| Gap {
+            model: Some(model),
+            started_at: time,
+            ended_at: time,
+            reason: reason.as_str().to_owned(),
+            exchanges: Some(0),
+        });
+        gap.ended_at = gap.ended_at.max(time);
+        gap.exchanges = gap.exchanges.map(|count| count + 1);
+    }
+
+    /// Writes down what was lost, now that the window takes writes again.
+    fn settle(&mut self, window: &Window) {
+        for slot in &mut self.0 {
+            if let Some(gap) = slot.take()
+                && let Err(error) = window.save_gap(gap.clone())
+            {
+                tracing::warn!(%error, "Gap not written yet");
+                *slot = Some(gap);
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Reading rows back, over short read-only connections: no reader keeps the WAL from shrinking.
+
+use std::collections::BinaryHeap;
+use std::path::PathBuf;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::timestamp::Timestamp;
+
+use super::layout::{Layout, table};
+use super::{Error, StoredRow, error, opening, thinning};
+
+/// What reading takes.
+#[derive(Debug)]
+pub(super) struct Reader {
+    /// The window's file.
+    pub(super) path: PathBuf,
+    /// What priorities depend on.
+    pub(super) seed: u64,
+    /// The configured models.
+    pub(super) sources: Vec<Source>,
+}
+
+/// Where the rows of one model are read from.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// Its table.
+    pub(super) layout: Layout,
+    /// The first row of the version and reference in force.
+    pub(super) first_row: i64,
+}
+
+// === impl Reader ===
+
+impl Reader {
+    /// See [`super::Window::recent_rows`].
+    pub(super) fn recent_rows(&self, model: usize, newest: usize) -> Result<Vec<StoredRow>, Error> {
+        self.with(model, |connection, source| {
+            let sql = format!(
+                "SELECT {} FROM {} WHERE checked AND id >= ?1 ORDER BY id DESC LIMIT ?2",
+                source.layout.selected(),
+                table(source.layout.number)
+            );
+            let limit = i64::try_from(newest).unwrap_or(i64::MAX);
+            let mut statement = connection.prepare(&sql)?;
+            let mut rows: Vec<StoredRow> = statement
+                .query_map((source.first_row, limit), |row| {
+                    source.layout.read(row, self.seed)
+                })?
+                .collect::<rusqlite::Result<_>>()?;
+            rows.reverse();
+            Ok(rows)
+        })
+    }
+
+    /// See [`super::Window::sample_rows`].
+    pub(super) fn sample_rows(
+        &self,
+        model: usize,
+        from: Timestamp,
+        lowest: usize,
+    ) -> Result<(Vec<StoredRow>, bool), Error> {
+        self.with(model, |connection, source| {
+            let (ids, complete) = self.lowest(connection, source, from, lowest)?;
+            let sql = format!(
+                "SELECT {} FROM {} WHERE id = ?1",
+                source.layout.selected(),
+                table(source.layout.number)
+            );
+            let mut statement = connection.prepare(&sql)?;
+            let rows = (ids.into_iter())
+                .map(|id| statement.query_row([id], |row| source.layout.read(row, self.seed)))
+                .collect::<rusqlite::Result<_>>()?;
+            Ok((rows, complete))
+        })
+    }
+
+    /// The ids of the rows with the lowest priorities, ascending, read from the index alone, and
+    /// whether these are all of the span.
+    fn lowest(
+        &self,
+        connection: &Connection,
+        source: &Source,
+        from: Timestamp,
+        lowest: usize,
+    ) -> rusqlite::Result<(Vec<i64>, bool)> {
+        let table = table(source.layout.number);
+        let mut statement = connection.prepare(&format!(
+            "SELECT id FROM {table} INDEXED BY {table}_time \
+             WHERE time >= ?1 AND checked AND id >= ?2"
+        ))?;
+        let mut rows = statement.query((from.0, source.first_row))?;
+        let mut kept: BinaryHeap<(u32, i64)> = BinaryHeap::new();
+        let mut complete = true;
+        while let Some(row) = rows.next()? {
+            let id: i64 = row.get(0)?;
+            kept.push((thinning::priority(id, self.seed), id));
+            if kept.len() > lowest {
+                kept.pop();
+                complete = false;
+            }
+        }
+        let mut ids: Vec<i64> = kept.into_iter().map(|(_, id)| id).collect();
+        ids.sort_unstable();
+        Ok((ids, complete))
+    }
+
+    /// Runs `read` in one read transaction; a model that is not configured has no rows.
+    fn with<T: Default>(
+        &self,
+        model: usize,
+        read: impl FnOnce(&Connection, &Source) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        let Some(source) = self.sources.get(model) else {
+            return Ok(T::default());
+        };
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let run = || {
+            let mut connection = Connection::open_with_flags(&self.path, flags)?;
+            connection.busy_timeout(opening::BUSY)?;
+            let transaction = connection.transaction()?;
+            read(&transaction, source)
+        };
+        run().map_err(|source| error::sqlite(&self.path, source))
+    }
+}

@@ -1,0 +1,155 @@
+//! Which rows go when there are too many: arithmetic over row ids and their priorities.
+//!
+//! The newest half of the rows allowed stays whole. Of the older rows those with the lowest
+//! priorities stay, which is a uniform sample of them. The threshold falls while more rows come.
+//! It rises again for newer rows once age has taken so many old ones that the sample has halved:
+//! then there is more than one [`Thinned`] segment, older ones with lower thresholds, and what
+//! [`overall`] reports holds for all of them.
+
+use crate::drift::current::Thinned;
+
+/// What a thinning does.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// The segments from now on, oldest first, thresholds rising.
+    pub(super) segments: Vec<Thinned>,
+    /// The rows to delete, oldest first.
+    pub(super) doomed: Vec<i64>,
+}
+
+/// The priority of a row: the splitmix64 finaliser (Steele, Lea, Flood 2014, "Fast splittable
+/// pseudorandom number generators") of id and seed, upper half. Fixed for good once stored.
+pub(super) fn priority(id: i64, seed: u64) -> u32 {
+    let mut bits = id.cast_unsigned() ^ seed;
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((bits ^ (bits >> 31)) >> 32) as u32
+}
+
+/// What to delete of `ids` (ascending) so that 95 % of `limit` are left; `None` where they fit.
+pub(super) fn plan(ids: &[i64], seed: u64, segments: &[Thinned], limit: usize) -> Option<Plan> {
+    if ids.len() <= limit {
+        return None;
+    }
+    let whole = limit / 2;
+    let (older, newest) = ids.split_at(ids.len() - whole);
+    let first = ids.first().copied()?;
+    let before = match newest.first() {
+        Some(id) => *id,
+        None => older.last()? + 1,
+    };
+    let room = (limit - limit / 20).saturating_sub(whole);
+    let mut priorities: Vec<u32> = older.iter().map(|id| priority(*id, seed)).collect();
+    let (_, threshold, _) = priorities.select_nth_unstable(room);
+    let mut threshold = u64::from(*threshold);
+    let mut kept = still_there(segments, first);
+    if let Some(last) = kept.last()
+        && threshold > last.threshold
+    {
+        let below = |priority: &&u32| u64::from(**priority) < last.threshold;
+        if priorities.iter().filter(below).count() >= room / 2 {
+            threshold = last.threshold;
+        }
+    }
+    kept.retain(|segment| segment.threshold < threshold);
+    kept.push(Thinned { before, threshold });
+    let goes = |id: &i64| u64::from(priority(*id, seed)) >= threshold;
+    Some(Plan {
+        segments: kept,
+        doomed: older.iter().copied().filter(goes).collect(),
+    })
+}
+
+/// The segments that still hold rows when `first` is the oldest one left.
+pub(super) fn still_there(segments: &[Thinned], first: i64) -> Vec<Thinned> {
+    let alive = |segment: &&Thinned| segment.before > first;
+    segments.iter().filter(alive).copied().collect()
+}
+
+/// What holds for all segments together: rows before the newest one with priorities below the
+/// lowest threshold are a uniform sample.
+pub(super) fn overall(segments: &[Thinned]) -> Option<Thinned> {
+    let (oldest, newest) = (segments.first()?, segments.last()?);
+    Some(Thinned {
+        before: newest.before,
+        threshold: oldest.threshold,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEED: u64 = 42;
+
+    fn thin(ids: &mut Vec<i64>, segments: &mut Vec<Thinned>, limit: usize) {
+        if let Some(plan) = plan(ids, SEED, segments, limit) {
+            ids.retain(|id| plan.doomed.binary_search(id).is_err());
+            *segments = plan.segments;
+        }
+    }
+
+    #[test]
+    fn priorities_are_those_of_the_published_generator() {
+        // splitmix64 seeded with 0 first finalises its increment, and gives 0xe220a8397b1dcdaf.
+        assert_eq!(priority(0x9e37_79b9_7f4a_7c15_u64 as i64, 0), 0xe220_a839);
+    }
+
+    #[test]
+    fn what_fits_stays() {
+        let ids: Vec<i64> = (1..=100).collect();
+        assert_eq!(plan(&ids, SEED, &[], 100), None);
+    }
+
+    #[test]
+    fn an_endless_stream_leaves_one_uniform_sample_and_a_whole_half() {
+        let (mut ids, mut segments) = (Vec::new(), Vec::new());
+        for id in 1..=200_000 {
+            ids.push(id);
+            thin(&mut ids, &mut segments, 1000);
+            assert!(ids.len() <= 1000);
+        }
+        let [Thinned { before, threshold }] = segments[..] else {
+            panic!("one segment: {segments:?}");
+        };
+        let expected: Vec<i64> = (1..=200_000)
+            .filter(|id| *id >= before || u64::from(priority(*id, SEED)) < threshold)
+            .collect();
+        assert_eq!(ids, expected);
+        assert!(
+            before <= 200_000 - 499,
+            "the newest half is whole: {before}"
+        );
+    }
+
+    #[test]
+    fn the_threshold_recovers_after_old_rows_are_gone() {
+        let (mut ids, mut segments) = (Vec::new(), Vec::new());
+        for id in 1..=200_000 {
+            ids.push(id);
+            thin(&mut ids, &mut segments, 1000);
+        }
+        let low = overall(&segments).unwrap().threshold;
+        // Age takes everything but a few old rows: the sample must fill up again.
+        ids.drain(..ids.len() - 600);
+        for id in 200_001..=201_000 {
+            ids.push(id);
+            thin(&mut ids, &mut segments, 1000);
+        }
+        assert!(ids.len() > 900, "{}", ids.len());
+        assert_eq!(overall(&segments).unwrap().threshold, low, "{segments:?}");
+        assert!(segments.last().unwrap().threshold > 2 * low);
+        ids.retain(|id| *id > 200_000);
+        thin(&mut ids, &mut segments, 500);
+        assert!(overall(&segments).unwrap().threshold > 2 * low);
+    }
+
+    #[test]
+    fn the_smallest_limits_do_not_fail() {
+        for limit in 0..4 {
+            let ids: Vec<i64> = (1..=10).collect();
+            let plan = plan(&ids, SEED, &[], limit).unwrap();
+            assert!(10 - plan.doomed.len() <= limit);
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! The writer thread: the only connection that writes or checkpoints.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
+
+use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior};
+
+use crate::drift::alarm::Alarms;
+use crate::drift::current::Thinned;
+use crate::timestamp::Timestamp;
+
+use super::figures::{Figures, Live};
+use super::history::{self, Check};
+use super::layout::{self, Layout};
+use super::opening::Next;
+use super::space::Limits;
+use super::{CommitError, Committed, Gap, Record, RowId, cells, schema};
+
+/// What the writer is asked to do. Its answer follows the COMMIT.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// Store a batch.
+    Commit {
+        batch: Vec<Record>,
+        reply: SyncSender<Result<Committed, CommitError>>,
+    },
+    /// Store a check.
+    Check {
+        check: Check,
+        reply: SyncSender<rusqlite::Result<()>>,
+    },
+    /// Store a gap.
+    Gap {
+        gap: Gap,
+        reply: SyncSender<rusqlite::Result<()>>,
+    },
+    /// End.
+    Stop { clean: bool },
+    /// Run SQL on the writing connection, then finish retention: a seam for faults and waiting.
+    #[cfg(test)]
+    Settle {
+        sql: String,
+        reply: SyncSender<rusqlite::Result<()>>,
+    },
+}
+
+/// The writing connection and what it must not have to ask for.
+pub(super) struct Writer {
+    pub(super) connection: Connection,
+    pub(super) limits: Limits,
+    /// The configured models in their order, then those only the file knows.
+    pub(super) models: Vec<ModelState>,
+    pub(super) next: Next,
+    /// Models thinned since the last commit.
+    pub(super) thinned: Vec<usize>,
+    /// Whether the last pass of retention failed.
+    pub(super) failing: bool,
+    figures: Arc<[Live]>,
+    /// Held until the connection is closed: fields drop in order.
+    _lock: File,
+}
+
+/// One model as the writer sees it.
+#[derive(Debug)]
+pub(super) struct ModelState {
+    /// Its id in `models`.
+    pub(super) number: i64,
+    /// Its table; `None` where the model is no longer configured.
+    layout: Option<Layout>,
+    /// The id of the reference in force.
+    reference: i64,
+    /// Rows stored.
+    pub(super) figures: Figures,
+    /// Exchanges stored without rows.
+    pub(super) bare: u64,
+    /// Tests in the history.
+    pub(super) tests: u64,
+    /// About how many bytes a row takes.
+    pub(super) row_bytes: f64,
+    /// What was thinned.
+    pub(super) segments: Vec<Thinned>,
+    /// Rows that retention will delete.
+    pub(super) doomed: VecDeque<i64>,
+    /// The alarms as stored.
+    alarms: Alarms,
+}
+
+/// How much one batch moves the average size of a row.
+const WEIGHT: f64 = 0.1;
+
+// === impl ModelState ===
+
+impl ModelState {
+    pub(super) fn load(
+        connection: &Connection,
+        number: i64,
+        layout: Option<Layout>,
+        reference: i64,
+    ) -> rusqlite::Result<Self> {
+        let table = layout::table(number);
+        let count = |sql: &str| {
+            connection.query_row(sql, (), |row| row.get(0).map(|n: i64| n.unsigned_abs()))
+        };
+        let time = |which: &str| {
+            let sql = format!("SELECT {which}(time) FROM {table}");
+            connection.query_row(&sql, (), |row| row.get::<_, Option<i64>>(0))
+        };
+        Ok(Self {
+            number,
+            reference,
+            figures: Figures {
+                rows: count(&format!("SELECT count(*) FROM {table}"))?,
+                oldest: time("min")?.map(Timestamp),
+                newest: time("max")?.map(Timestamp),
+            },
+            bare: count(&format!(
+                "SELECT count(*) FROM exchange_data WHERE model = {number} AND row_id IS NULL"
+            ))?,
+            tests: count(&format!(
+                "SELECT count(*) FROM check_data WHERE model = {number}"
+            ))?,
+            row_bytes: layout.as_ref().map_or(100.0, Layout::guessed_row_bytes),
+            segments: layout::segments(connection, number)?,
+            doomed: VecDeque::new(),
+            alarms: history::alarms(connection, number)?,
+            layout,
+        })
+    }
+}
+
+// === impl Writer ===
+
+impl Writer {
+    pub(super) fn new(
+        connection: Connection,
+        lock: File,
+        limits: Limits,
+        models: Vec<ModelState>,
+        next: Next,
+    ) -> rusqlite::Result<Self> {
+        let writer = Self {
+            connection,
+            limits,
+            figures: models.iter().map(|_| Live::new()).collect(),
+            models,
+            next,
+            thinned: Vec::new(),
+            failing: false,
+            _lock: lock,
+        };
+        writer.publish();
+        Ok(writer)
+    }
+
+    pub(super) fn figures(&self) -> Arc<[Live]> {
+        Arc::clone(&self.figures)
+    }
+
+    /// Serves messages until told to stop. Retention uses the time between them; it yields to the
+    /// next message after every bounded pass.
+    pub(super) fn run(mut self, messages: &Receiver<Message>) {
+        let mut more = self.retain(0);
+        loop {
+            let message = if more {
+                match messages.try_recv() {
+                    Ok(message) => message,
+                    Err(TryRecvError::Disconnected) => return,
+                    Err(TryRecvError::Empty) => {
+                        more = self.retain(0);
+                        continue;
+                    }
+                }
+            } else {
+                match messages.recv() {
+                    Ok(message) => message,
+                    Err(_) => return,
+                }
+            };
+            // An answer nobody waits for any more is no failure.
+            match message {
+                Message::Commit { batch, reply } => {
+                    let rows = batch.iter().map(|record| record.rows.len()).sum();
+                    let _ = reply.send(self.commit(&batch));
+                    more = self.retain(rows);
+                }
+                Message::Check { check, reply } => {
+                    let _ = reply.send(self.save_check(&check));
+                    more = self.retain(0);
+                }
+                Message::Gap { gap, reply } => {
+                    let saved = history::save_gap(&self.connection, &gap, &self.models);
+                    let _ = reply.send(saved);
+                }
+                Message::Stop { clean } => {
+                    if clean {
+                        self.finish();
+                    }
+                    return;
+                }
+                #[cfg(test)]
+                Message::Settle { sql, reply } => {
+                    let done = self.connection.execute_batch(&sql);
+                    while self.retain(0) {}
+                    let _ = reply.send(done);
+                }
+            }
+        }
+    }
+
+    /// The figures as other threads see them.
+    pub(super) fn publish(&self) {
+        for (live, model) in self.figures.iter().zip(&self.models) {
+            live.write(model.figures);
+        }
+    }
+
+    fn commit(&mut self, batch: &[Record]) -> Result<Committed, CommitError> {
+        if !batch.is_empty() && !self.has_room(size(batch)) {
+            return Err(CommitError::Full {
+                max_bytes: self.limits.bytes,
+            });
+        }
+        let rows = self.write(batch).map_err(CommitError::Sqlite)?;
+        for record in batch {
+            self.note(record);
+        }
+        self.publish();
+        let thinned = std::mem::take(&mut self.thinned);
+        let state = |index: usize| {
+            let segments = &self.models.get(index)?.segments;
+            Some((index, super::thinning::overall(segments)?))
+        };
+        Ok(Committed {
+            rows,
+            thinned: thinned.into_iter().filter_map(state).collect(),
+        })
+    }
+
+    /// Writes the batch in one transaction; on failure nothing has changed, here or in the file.
+    fn write(&mut self, batch: &[Record]) -> rusqlite::Result<Vec<Vec<RowId>>> {
+        let mut next = self.next;
+        let mut ids = Vec::with_capacity(batch.len());
+        let transaction =
+            Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
+        {
+            let mut exchanges = transaction.prepare_cached(
+                "INSERT INTO exchange_data VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            )?;
+            let mut inserts: Vec<Option<CachedStatement<'_>>> = Vec::new();
+            inserts.resize_with(self.models.len(), || None);
+            for record in batch {
+                let model = record.exchange.model;
+                let state = self.models.get(model);
+                let Some((state, layout)) = state.and_then(|m| Some((m, m.layout.as_ref()?)))
+                else {
+                    return Err(rusqlite::Error::InvalidParameterName(format!(
+                        "model {model}"
+                    )));
+                };
+                insert_exchange(&mut exchanges, record, state, next)?;
+                let insert = match &mut inserts[model] {
+                    Some(insert) => insert,
+                    none => none.insert(transaction.prepare_cached(&layout.insert_sql())?),
+                };
+                let first = next.row;
+                for row in &record.rows {
+                    insert.raw_bind_parameter(1, next.row)?;
+                    insert.raw_bind_parameter(2, next.exchange)?;
+                    insert.raw_bind_parameter(3, record.exchange.started.0)?;
+                    insert.raw_bind_parameter(4, record.checked)?;
+                    layout.bind(insert, row)?;
+                    insert.raw_execute()?;
+                    next.row += 1;
+                }
+                next.exchange += 1;
+                next.clock = next.clock.max(record.exchange.started);
+                ids.push(layout::row_ids(first, record.rows.len(), next.seed));
+            }
+            if !batch.is_empty() {
+                schema::set_meta(&transaction, "next_row", next.row)?;
+                schema::set_meta(&transaction, "next_exchange", next.exchange)?;
+            }
+        }
+        transaction.commit()?;
+        self.next = next;
+        Ok(ids)
+    }
+
+    /// Counts what was committed.
+    fn note(&mut self, record: &Record) {
+        let Some(model) = self.models.get_mut(record.exchange.model) else {
+            return;
+        };
+        let Some(last) = record.rows.last() else {
+            model.bare += 1;
+            return;
+        };
+        let time = record.exchange.started;
+        let figures = &mut model.figures;
+        figures.rows += record.rows.len() as u64;
+        figures.oldest = Some(figures.oldest.map_or(time, |oldest| oldest.min(time)));
+        figures.newest = figures.newest.max(Some(time));
+        let bytes = last.iter().map(cells::size).sum::<u64>() + layout::ROW_OVERHEAD;
+        model.row_bytes += WEIGHT * (bytes as f64 - model.row_bytes);
+    }
+
+    fn save_check(&mut self, check: &Check) -> rusqlite::Result<()> {
+        let Some(model) = self.models.get_mut(check.model) else {
+            return Ok(());
+        };
+        let transaction =
+            Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
+        let tests = history::save_tests(&transaction, check, model.number, model.reference)?;
+        if model.alarms != check.alarms {
+            history::save_alarms(&transaction, model.number, &check.alarms)?;
+        }
+        transaction.commit()?;
+        model.tests += tests;
+        model.alarms.clone_from(&check.alarms);
+        self.next.clock = self.next.clock.max(check.time.unwrap_or_default());
+        Ok(())
+    }
+
+    /// The clean end: the db file holds everything, and says so.
+    fn finish(&mut self) {
+        let done = schema::set_meta(&self.connection, "clean", 1)
+            .and_then(|()| self.checkpoint(super::opening::BUSY));
+        if let Err(error) = done {
+            tracing::warn!(%error, "The window could not be closed cleanly");
+        }
+    }
+}
+
+fn insert_exchange(
+    statement: &mut CachedStatement<'_>,
+    record: &Record,
+    model: &ModelState,
+    next: Next,
+) -> rusqlite::Result<()> {
+    let exchange = &record.exchange;
+    let integer = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let micros = |d: std::time::Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
+    statement.execute(rusqlite::params![
+        next.exchange,
+        exchange.request_id,
+        exchange.trace_id,
+        (!record.rows.is_empty()).then_some(next.row),
+        integer(record.rows.len() as u64),
+        exchange.started.0,
+        model.number,
+        model.reference,
+        exchange.method,
+        exchange.route,
+        exchange.status,
+        micros(exchange.total),
+        exchange.upstream.map(micros),
+        integer(exchange.request.length),
+        integer(exchange.response.length),
+        record.outcome.as_str(),
+        record.reason,
+    ])?;
+    Ok(())
+}
+
+/// About how many bytes a batch takes in the file.
+fn size(batch: &[Record]) -> u64 {
+    let record = |record: &Record| {
+        let exchange = &record.exchange;
+        let texts = exchange.request_id.len()
+            + exchange.trace_id.as_ref().map_or(0, |id| id.len())
+            + exchange.method.len()
+            + exchange.route.len()
+            + record.reason.len();
+        let cells: u64 = record.rows.iter().flatten().map(cells::size).sum();
+        let rows = record.rows.len() as u64 * layout::ROW_OVERHEAD;
+        layout::EXCHANGE_OVERHEAD + texts as u64 + cells + rows
+    };
+    batch.iter().map(record).sum()
+}

@@ -1,0 +1,138 @@
+"""The page in a real browser."""
+
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.webdriver.common.by import By
+
+import rows
+from driftd import feature
+from processes import clean_environment, wait_until
+
+# --no-sandbox: containers and CI run as root. The others keep the browser from calling its maker.
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@contextmanager
+def browser(profile, width=1280, height=1600):
+    """Debian's chromium, driven by its own driver on a port of the kernel's choice."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or pytest.fail("chromium is not installed")
+    for argument in [*ARGUMENTS, f"--user-data-dir={profile}", f"--window-size={width},{height}"]:
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = shutil.which("chromedriver") or pytest.fail("chromedriver is not installed")
+    service = webdriver.ChromeService(driver, env=clean_environment())
+    with webdriver.Chrome(options, service) as chromium:
+        yield chromium
+
+
+def requested(chromium):
+    """Every address the browser asked for since the last call."""
+    messages = [
+        json.loads(entry["message"])["message"] for entry in chromium.get_log("performance")
+    ]
+    return [
+        message["params"]["request"]["url"]
+        for message in messages
+        if message["method"] == "Network.requestWillBeSent"
+    ]
+
+
+def save(chromium, name):
+    """A picture for whoever wants to look, if DRIFTD_SCREENSHOTS names a directory."""
+    if directory := os.environ.get("DRIFTD_SCREENSHOTS"):
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        assert chromium.save_screenshot(str(Path(directory) / f"{name}.png"))
+
+
+def test_the_shifted_feature_is_on_top(iris_app_sync, start_driftd, tmp_path):
+    driftd = start_driftd(iris_app_sync.url)
+    _, exchanges = rows.send_iris(driftd.post, rows.iris() * 2)
+    driftd.settled_model(exchanges=exchanges)
+    with browser(tmp_path / "profile") as chromium:
+        chromium.get(driftd.page + "/")
+        assert "driftd" in chromium.title.lower()
+        section = chromium.find_element(By.CSS_SELECTOR, 'section.model[data-model="iris"]')
+        assert shown(section).keys() == {*rows.IRIS_FEATURES, "prediction"}
+        save(chromium, "page-calm")
+
+        moved = rows.shifted(rows.iris() * 2, "petal_length", 1.2)
+        exchanges += rows.send_iris(driftd.post, moved)[1]
+        model = driftd.settled_model(exchanges=exchanges)
+
+        # Nobody reloads it: the page follows by itself.
+        def follows():
+            current = chromium.find_element(By.CSS_SELECTOR, 'section.model[data-model="iris"]')
+            return next(iter(shown(current))) == "petal_length" and current
+
+        section = wait_until(settling(follows), 60, "the shifted feature on top")
+        features = shown(section)
+        measures = [name for name in features if name in rows.IRIS_FEATURES]
+        assert measures[0] == "petal_length"
+        # The figures are on the page, and each feature has its picture.
+        statistic = feature(model, "petal_length")["checks"][0]["statistic"]
+        assert f"{statistic:.2f}" in features["petal_length"].text
+        for name in rows.IRIS_FEATURES:
+            pictures = features[name].find_elements(By.TAG_NAME, "svg")
+            assert pictures, name
+            assert pictures[0].size["width"] > 50 and pictures[0].size["height"] > 20, name
+        save(chromium, "page-drifted")
+
+        logged = [entry for entry in chromium.get_log("browser") if entry["level"] == "SEVERE"]
+        assert logged == []
+        # The browser's own new tab, chrome://…, comes before the page.
+        asked = [url for url in requested(chromium) if url.startswith(("http", "ws"))]
+        assert asked and all(url.startswith(driftd.page + "/") for url in asked), asked
+
+
+def test_the_page_fits_a_telephone(iris_app_sync, start_driftd, tmp_path):
+    driftd = start_driftd(iris_app_sync.url)
+    _, exchanges = rows.send_iris(driftd.post, rows.shifted(rows.iris() * 2, "petal_length", 1.2))
+    driftd.settled_model(exchanges=exchanges)
+    # Chromium's window cannot be narrower than this.
+    with browser(tmp_path / "profile", width=500, height=900) as chromium:
+        chromium.get(driftd.page + "/")
+        wide = chromium.execute_script(
+            "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        assert wide <= 0, f"the page scrolls sideways by {wide} pixels"
+        link = f"{driftd.page}/?model=iris&feature=petal_length"
+        chromium.get(link)
+        assert chromium.find_elements(By.CSS_SELECTOR, '[data-feature="petal_length"]')
+        save(chromium, "page-narrow")
+        assert [e for e in chromium.get_log("browser") if e["level"] == "SEVERE"] == []
+
+
+def shown(section):
+    """The features of a model's section in their order on the page."""
+    elements = section.find_elements(By.CSS_SELECTOR, "[data-feature]")
+    return {element.get_attribute("data-feature"): element for element in elements}
+
+
+def settling(condition):
+    """The condition, false while the page replaces the elements it looks at."""
+
+    def attempt():
+        try:
+            return condition()
+        except (NoSuchElementException, StaleElementReferenceException, StopIteration):
+            return None
+
+    return attempt

@@ -17,10 +17,9 @@
 //!
 //! What a proxy must change: hop-by-hop headers go, `x-request-id` is added where absent and
 //! echoed, `Expect` is answered here, an upstream's missing `date` is added, header names are
-//! written in lower case. Upgrades and `CONNECT` are refused for now.
+//! written in lower case. For now an `Upgrade` is not passed on and `CONNECT` is refused.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,7 +61,7 @@ pub const DEFAULT_UPSTREAM_IDLE: Duration = Duration::from_secs(1);
 pub const DEFAULT_CLIENT_IDLE: Duration = Duration::from_secs(75);
 
 /// Client connections open at once; beyond it new ones wait in the kernel's backlog.
-pub const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
+pub const DEFAULT_MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
 
 /// What the proxy needs to know; everything in it is valid by construction.
 #[derive(Debug, Clone)]
@@ -75,7 +74,7 @@ pub struct Config {
     pub threads: NonZeroUsize,
     /// Client connections open at once. Over it nothing is accepted until one ends, so that
     /// clients wait in the kernel's backlog instead of getting errors.
-    pub max_connections: usize,
+    pub max_connections: NonZeroUsize,
     /// How long to try to connect to an upstream before the client gets a 504.
     pub connect_timeout: Duration,
     /// How long the upstream may take to answer once it holds the request: the client gets a 504.
@@ -171,10 +170,10 @@ pub enum Error {
         value: String,
     },
     /// The listener cannot be used.
-    #[error("cannot listen on {path}")]
+    #[error("cannot accept connections on {address}")]
     Listen {
         /// The socket's address or path.
-        path: PathBuf,
+        address: String,
         /// What the system said.
         #[source]
         source: std::io::Error,

@@ -39,6 +39,18 @@ impl Timestamp {
     }
 }
 
+/// A duration in its largest whole unit, as configuration writes it: `30d`, `24h`, `90s`.
+#[must_use]
+pub fn compact(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let units = [(86_400, "d"), (3600, "h"), (60, "m"), (1, "s")];
+    let whole = |(size, _): &(u64, &str)| seconds > 0 && seconds.is_multiple_of(*size);
+    match units.into_iter().find(whole) {
+        Some((size, unit)) if duration.subsec_nanos() == 0 => format!("{}{unit}", seconds / size),
+        _ => humantime::format_duration(duration).to_string(),
+    }
+}
+
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
         let millis = time
@@ -72,6 +84,14 @@ mod tests {
             Timestamp(1_700_000_000_123).to_string(),
             "2023-11-14T22:13:20.123Z"
         );
+    }
+
+    #[test]
+    fn durations_are_as_short_as_they_are_written() {
+        let written = ["30d", "25h", "90s", "1m", "1s 500ms"];
+        for text in written {
+            assert_eq!(compact(humantime::parse_duration(text).unwrap()), text);
+        }
     }
 
     #[test]

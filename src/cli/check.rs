@@ -206,6 +206,7 @@ fn table(report: &ModelReport) -> String {
     }
     text.push('\n');
     for feature in report.features.iter().filter(|f| f.state != State::Ok) {
+        text.push_str("- ");
         text.push_str(&feature.sentence);
         text.push('\n');
     }

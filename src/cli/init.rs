@@ -101,12 +101,33 @@ fn file(upstream: &str, args: &Arguments, found: &[Inspected]) -> String {
         quoted(&path.display().to_string())
     ));
     line("");
+    let named = |role: &str| {
+        let names = found.iter().filter(|column| column.role == role);
+        let names: Vec<String> = names.map(|column| quoted(&column.name)).collect();
+        names.join(", ")
+    };
+    line("# Positional values are read in this order, answers into these outputs.");
+    line(&format!("features  = [{}]", named("feature")));
+    let outputs = named("output");
+    if outputs.is_empty() {
+        line("# outputs   = [\"prediction\"]");
+    } else {
+        line(&format!("outputs   = [{outputs}]"));
+    }
+    line("");
     line(
-        "# The columns found. Change a part with a word from: feature, output, target, time, id, ignore.",
+        "# The columns found. The parts are: feature, output, target, time, id, ignore. A feature or",
     );
+    line("# an output that becomes something else leaves the lists above as well.");
     line("[model.columns]");
     for column in found {
-        let mut note = format!("{}; {}", column.kind, column.why);
+        let mut note = column.kind.to_owned();
+        if column.role != "feature" || column.unclear {
+            let _ = write!(note, "; {}", column.why);
+        }
+        if column.unclear {
+            note.insert_str(0, "PLEASE CHECK: ");
+        }
         if column.missing > 0.0 {
             let _ = write!(note, "; {:.1} % missing", column.missing * 100.0);
         }

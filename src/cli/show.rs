@@ -1,13 +1,13 @@
 //! `driftd config`: validates the configuration and prints what is in effect and what is stored.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use super::{Failure, RunArgs};
 use crate::app::App;
 use crate::config::Config;
 use crate::drift::current::{Span, SpanLength};
 use crate::drift::decide::Rule;
+use crate::timestamp::compact as duration;
 
 pub(super) fn show(args: RunArgs) -> Result<ExitCode, Failure> {
     let config = args.load()?;
@@ -28,7 +28,6 @@ pub(super) fn show(args: RunArgs) -> Result<ExitCode, Failure> {
 }
 
 fn effective(config: &Config) -> String {
-    let duration = |d: Duration| humantime::format_duration(d).to_string();
     let bytes = |b: u64| bytesize::ByteSize(b).display().iec().to_string();
     let length = |span: &Span| match span.length {
         SpanLength::Time(time) => duration(time),

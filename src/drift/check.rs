@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::feature::Column;
 use crate::model::{ModelName, Schema};
-use crate::timestamp::Timestamp;
+use crate::timestamp::{Timestamp, compact};
 
 use super::alarm::{Alarm, AlarmKey, Alarms};
 use super::current::Entry;
@@ -19,6 +19,10 @@ use super::reference::{ColumnReference, Reference};
 use super::report::{
     Budget, CheckReport, FeatureReport, Level, ModelReport, ReferenceInfo, SpanName, State, Test,
 };
+
+/// At least a tenth of `min_rows` values must be present: a test is valid on few values, but a column
+/// that is nearly always missing says little by them.
+const PRESENT_SHARE: usize = 10;
 
 /// A span's share of new rows from which a check decides again.
 const NEW_SHARE: usize = 10;
@@ -385,9 +389,12 @@ impl<'a> ModelCheck<'a> {
     /// What stands in the way of a decision, if anything does.
     fn obstacle(&self, span: &SpanRows, measured: &Measurement) -> Option<State> {
         let present = measured.rows - measured.missing;
-        if measured.mistyped * 2 > present && present >= span.min_rows {
+        if measured.mistyped * 2 > present && present * PRESENT_SHARE >= span.min_rows {
             Some(State::TypeChanged)
-        } else if measured.n_current < span.min_rows || measured.n_reference == 0 {
+        } else if measured.rows < span.min_rows
+            || measured.n_current * PRESENT_SHARE < span.min_rows
+            || measured.n_reference == 0
+        {
             Some(if self.subject.changed {
                 State::Warming
             } else {
@@ -433,7 +440,7 @@ impl<'a> ModelCheck<'a> {
             .as_secs_f64()
             / per.as_secs_f64();
         spends.then(|| Budget {
-            per: humantime::format_duration(per).to_string(),
+            per: compact(per),
             allowed: alarms,
             spent: alarms * periods.min(1.0),
         })

@@ -38,14 +38,13 @@ pub(super) async fn serve(
     shutdown: impl Future<Output = ()>,
     grace: Duration,
 ) -> Result<Drained, Error> {
-    let path = listener.name().into();
+    let address = listener.name();
     let listener = listener
         .polled()
-        .map_err(|source| Error::Listen { path, source })?;
+        .map_err(|source| Error::Listen { address, source })?;
     let (phase, watched) = watch::channel(Phase::Serving);
-    let places = Arc::new(Semaphore::new(
-        shared.config.max_connections.min(Semaphore::MAX_PERMITS),
-    ));
+    let places = shared.config.max_connections.get();
+    let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
     let mut seats = Vec::new();
     for number in 0..shared.config.threads.get() {
         let worker = (Arc::clone(&shared), observers(number), tap.clone());
@@ -97,6 +96,8 @@ fn start(
         let result = local.block_on(&runtime, worker.run(accepted, phase));
         // The tasks that drive upstream connections go with it, and what they hold of exchanges.
         drop(local);
+        // A name that is still being looked up must not hold the drain up.
+        runtime.shutdown_background();
         // Nobody waits if the future that serves was dropped.
         let _ = done.send(result);
     };

@@ -177,6 +177,12 @@ impl TapReceiver {
         }
         TapState::Open
     }
+
+    /// Bytes held by exchanges under way, queued, and taken but not dropped.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.budget.used.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for TapReceiver {

@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -23,6 +24,9 @@ use super::tap::Tap;
 use super::upstream::{Resolved, Stream};
 use super::{Config, Drained, Exclude, Readiness, SharedObserver, Upstream};
 use crate::model::Routes;
+
+/// How often idle upstream connections are looked through at most.
+const SHORTEST_TICK: Duration = Duration::from_millis(10);
 
 /// What all threads read.
 #[derive(Debug)]
@@ -151,7 +155,7 @@ impl Worker {
         mut phase: watch::Receiver<Phase>,
     ) -> Drained {
         let mut connections = JoinSet::new();
-        let mut tick = time::interval(self.shared.config.upstream_idle);
+        let mut tick = time::interval(self.shared.config.upstream_idle.max(SHORTEST_TICK));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let deadline = loop {
             tokio::select! {

@@ -31,8 +31,11 @@ const FEW: usize = 50;
 /// More different words than this are never categories: their test would tell nothing.
 const MANY: usize = 1000;
 
+/// Rows each category needs on average; words of a text hardly ever come back.
+const EACH: usize = 5;
+
 /// The kind of a column by its content. Words are categories where there are at most [`FEW`], or
-/// at most one in twenty rows brings a new one and there are at most [`MANY`].
+/// each comes [`EACH`] times on average and there are at most [`MANY`].
 pub(super) fn guess(cells: &Cells, profile: &Profile, missing: &Missing<'_>) -> Guess {
     let (kind, why) = if profile.present == 0 {
         (None, "holds no value")
@@ -41,7 +44,7 @@ pub(super) fn guess(cells: &Cells, profile: &Profile, missing: &Missing<'_>) -> 
     } else if profile.booleans {
         (Some(Kind::Categorical), "holds true and false")
     } else {
-        let limit = FEW.max((profile.present / 20).min(MANY));
+        let limit = FEW.max((profile.present / EACH).min(MANY));
         if profile::distinct(cells, missing, limit) <= limit {
             (Some(Kind::Categorical), "holds few different words")
         } else {

@@ -1,5 +1,6 @@
 //! Which part each column plays, by its name and its content.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::date::Date;
@@ -95,7 +96,7 @@ pub(super) fn find_all(table: &Table, missing: &Missing<'_>) -> Vec<Found> {
     let has = |word: &str| words.iter().any(|name| name == word);
     let coordinates = has("x") && has("z");
     let columns = table.columns.iter().zip(&words).enumerate();
-    columns
+    let mut found: Vec<Found> = columns
         .map(|(position, (cells, name))| {
             let profile = Profile::new(cells, missing);
             let column = Candidate {
@@ -113,7 +114,45 @@ pub(super) fn find_all(table: &Table, missing: &Missing<'_>) -> Vec<Found> {
                 profile,
             }
         })
-        .collect()
+        .collect();
+    suspect_targets(table, missing, &mut found);
+    found
+}
+
+/// The most different words of an answer that are compared with those of other columns.
+const ANSWERS: usize = 50;
+
+/// A column of words that holds exactly the words of an output is likely what it predicts.
+fn suspect_targets(table: &Table, missing: &Missing<'_>, found: &mut [Found]) {
+    let words = |column: usize, found: &Found| {
+        let wordlike = !found.profile.numeric() && !found.profile.booleans;
+        let mut different = BTreeSet::new();
+        for cell in table.columns[column]
+            .iter()
+            .filter(|cell| !missing.is(cell))
+        {
+            if !wordlike || different.len() > ANSWERS {
+                return None;
+            }
+            different.insert(cell);
+        }
+        (2..=ANSWERS)
+            .contains(&different.len())
+            .then_some(different)
+    };
+    let held: Vec<_> = (0..).zip(found.iter()).map(|(i, f)| words(i, f)).collect();
+    let answers: Vec<_> = (found.iter().zip(&held))
+        .filter(|(found, _)| found.role == FoundRole::Output)
+        .filter_map(|(_, words)| words.as_ref())
+        .collect();
+    for (found, words) in found.iter_mut().zip(&held) {
+        let same = words.as_ref().is_some_and(|words| answers.contains(&words));
+        if same && found.role == FoundRole::Feature {
+            found.role = FoundRole::Target;
+            found.why = "may be the target: it holds exactly the words of an output";
+            found.unclear = true;
+        }
+    }
 }
 
 /// One column to be judged.

@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+/// The proxy, by raw bytes against upstreams that record bytes.
+mod proxy;
+
 /// KS and chi-squared against fixtures made by scipy.
 mod statistics;
 

@@ -44,7 +44,7 @@ def wider(row):
     return {"sepal_width": float(row["sepal_width"]) + 1.5}
 
 
-@pytest.mark.parametrize("decision", ["budget", "pvalue"])
+@pytest.mark.parametrize("decision", ["family", "pvalue"])
 def test_exit_codes_for_people_and_scripts(decision, tmp_path):
     shifted = rewritten(IRIS, tmp_path / "shifted.csv", wider)
     same = compare(tmp_path, IRIS, IRIS, "--decision", decision)

@@ -48,8 +48,8 @@ fn few_words_are_categories_and_many_are_text() {
     };
     assert_eq!(words(50, 50), Some(Kind::Categorical));
     assert_eq!(words(51, 51), Some(Kind::Text));
-    assert_eq!(words(1999, 100), Some(Kind::Text));
-    assert_eq!(words(2000, 100), Some(Kind::Categorical));
+    assert_eq!(words(499, 100), Some(Kind::Text));
+    assert_eq!(words(500, 100), Some(Kind::Categorical));
     assert_eq!(words(40_000, 1001), Some(Kind::Text));
 }
 

@@ -140,6 +140,24 @@ fn what_might_be_a_feature_or_not_must_be_settled() {
 }
 
 #[test]
+fn a_column_with_the_words_of_an_output_may_be_the_target() {
+    let content = rows("size,arrival,prediction", 12, |i| {
+        let word = |late: bool| if late { "late" } else { "on_time" };
+        format!("{}.5,{},{}", i * i, word(i % 3 == 0), word(i % 4 == 0))
+    });
+    let problem = Sample::new(&content).problem();
+    assert!(problem.contains("arrival"), "{problem}");
+    assert!(
+        problem.contains("columns = { arrival = \"target\" }"),
+        "{problem}"
+    );
+    let settled = Sample::new(&content).column("arrival", "target").load();
+    assert_eq!(settled.features(), ["size"]);
+    let settled = Sample::new(&content).column("arrival", "feature").load();
+    assert_eq!(settled.features(), ["size", "arrival"]);
+}
+
+#[test]
 fn few_rows_and_fractions_are_no_ids() {
     assert_eq!(
         Sample::new("age,a\n30,1.5\n41,2.5\n").load().features(),

@@ -29,6 +29,7 @@ use crate::monitor::{Monitor, Watched};
 use crate::proxy;
 use crate::recorder::{Recorded, Recorder};
 use crate::timestamp::Timestamp;
+use crate::window::Window;
 use models::Prepared;
 use status::StatusSource;
 
@@ -52,6 +53,8 @@ pub struct Bound {
     metrics: Option<TcpListener>,
     addresses: Addresses,
     report: Arc<ArcSwap<Report>>,
+    window: Window,
+    started: Timestamp,
 }
 
 /// The real addresses, also where port 0 was asked for.
@@ -142,12 +145,12 @@ impl App {
         self.models.iter().map(Prepared::describe)
     }
 
-    /// Binds every listener.
+    /// Binds every listener and opens the window: from here on nothing is left that can refuse.
     ///
     /// # Errors
-    /// An address that cannot be listened on.
+    /// An address that cannot be listened on, or a window that cannot be had.
     pub async fn bind(self) -> Result<Bound, Error> {
-        let Self { config, models } = self;
+        let Self { config, mut models } = self;
         let proxy = bind("listen", config.listen).await?;
         let admin = bind("admin", config.admin).await?;
         let metrics = match config.metrics {
@@ -163,6 +166,8 @@ impl App {
                 .zip(config.metrics)
                 .map(|(l, asked)| local(l, asked)),
         };
+        let started = Timestamp::now();
+        let window = models::open_window(&config, &mut models, started)?;
         Ok(Bound {
             config,
             models,
@@ -171,6 +176,8 @@ impl App {
             metrics,
             addresses,
             report: Arc::default(),
+            window,
+            started,
         })
     }
 }
@@ -190,25 +197,25 @@ impl Bound {
         Arc::clone(&self.report)
     }
 
-    /// Opens the window, spawns every stage and serves until `shutdown` resolves; then drains.
+    /// Spawns every stage and serves until `shutdown` resolves; then drains.
     ///
     /// # Errors
-    /// The window or a thread cannot be had; nothing has been served then.
+    /// A thread cannot be had; nothing has been served then.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         let Self {
             config,
-            mut models,
+            models,
             proxy,
             admin,
             metrics,
             addresses,
             report,
+            window,
+            started,
         } = self;
-        let now = Timestamp::now();
         let names: Vec<_> = models.iter().map(|model| model.name.clone()).collect();
         let counters = Arc::new(TapCounters::new(names.len()));
         let traffic = Traffic::new(names.clone());
-        let window = models::open_window(&config, &mut models, now)?;
 
         let (recorded, watched): (Vec<Recorded>, Vec<Watched>) = models
             .iter()
@@ -227,7 +234,7 @@ impl Bound {
             window.clone(),
             Arc::clone(&counters),
             Arc::clone(&report),
-            now,
+            started,
         );
         let durations = monitor.durations();
 
@@ -242,7 +249,7 @@ impl Bound {
         let (tap, receiver) = proxy::tap(config.tap, observer());
         let ready = Arc::new(AtomicBool::new(true));
         let status = Arc::new(StatusSource {
-            started: now,
+            started,
             addresses,
             models: models.iter().map(Prepared::endpoint).collect(),
             counters: Arc::clone(&counters),

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 /// The part a checked column plays in an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -52,6 +53,18 @@ pub enum Cell {
     Bool(bool),
     /// A string.
     Text(Box<str>),
+}
+
+/// What of a column's values may be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Store {
+    /// The values themselves.
+    #[default]
+    Keep,
+    /// A hash of each word: equal words stay equal, and can be compared, but not read.
+    Hash,
+    /// Nothing; so nothing is compared either.
+    Drop,
 }
 
 // === impl Role ===
@@ -102,6 +115,49 @@ impl fmt::Display for Kind {
     }
 }
 
+// === impl Store ===
+
+impl Store {
+    /// Every word the configuration knows, in the order error messages list them.
+    pub const ALL: [Self; 3] = [Self::Keep, Self::Hash, Self::Drop];
+
+    /// The word used in configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Hash => "hash",
+            Self::Drop => "drop",
+        }
+    }
+
+    /// What is stored in place of `cell`; `salt` makes the same word hash differently elsewhere.
+    #[must_use]
+    pub fn apply(self, cell: Cell, salt: &str) -> Cell {
+        match (self, cell.category()) {
+            (Self::Keep, _) => cell,
+            (Self::Drop, _) | (Self::Hash, None) => Cell::Missing,
+            (Self::Hash, Some(word)) => Cell::Text(hash(&word, salt)),
+        }
+    }
+}
+
+/// The first 16 hex digits of SHA-256 over salt, a zero byte and the word.
+#[must_use]
+pub fn hash(word: &str, salt: &str) -> Box<str> {
+    let digest = Sha256::new()
+        .chain_update(salt)
+        .chain_update([0])
+        .chain_update(word)
+        .finalize();
+    let digits: String = digest
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    digits.into()
+}
+
 // === impl Cell ===
 
 impl Cell {
@@ -136,5 +192,27 @@ impl Cell {
             Self::Bool(value) => Some(f64::from(u8::from(*value))),
             Self::Missing | Self::Text(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashed_words_stay_equal_and_unreadable() {
+        let text = |word: &str| Cell::Text(word.into());
+        // python3 -c 'import hashlib; print(hashlib.sha256(b"iris\0basic").hexdigest()[:16])'
+        assert_eq!(
+            Store::Hash.apply(text("basic"), "iris"),
+            text("358f39ff6e277b5c")
+        );
+        assert_eq!(
+            Store::Hash.apply(Cell::Number(3.0), "iris"),
+            Store::Hash.apply(text("3"), "iris")
+        );
+        assert_eq!(Store::Hash.apply(Cell::Missing, "iris"), Cell::Missing);
+        assert_eq!(Store::Drop.apply(text("basic"), "iris"), Cell::Missing);
+        assert_eq!(Store::Keep.apply(text("basic"), "iris"), text("basic"));
     }
 }

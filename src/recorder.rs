@@ -12,6 +12,7 @@ use crate::decode::{Decoded, Decoder, Undecodable};
 use crate::drift::current::Entry;
 use crate::drift::live::Live;
 use crate::exchange::{DropReason, Ending, Exchange, Outcome};
+use crate::feature::{Cell, Store};
 use crate::metrics::tap::TapCounters;
 use crate::model::{ModelName, Row, Schema};
 use crate::proxy::{TapReceiver, TapState, Tapped};
@@ -36,6 +37,8 @@ pub struct Recorded {
     pub name: ModelName,
     /// Its columns.
     pub schema: Arc<Schema>,
+    /// What of each column may be stored.
+    pub stores: Vec<Store>,
     /// Reads its bodies; `None` where no column is known and only traffic is recorded.
     pub decoder: Option<Decoder>,
     /// The rows under comparison; `None` without a reference.
@@ -142,6 +145,10 @@ impl Recorder {
             Some(Err(why)) if success => (Outcome::Undecodable, why.reason, Vec::new()),
             Some(Err(_)) | None => (Outcome::Captured, ended, Vec::new()),
         };
+        let rows = match self.models.get(exchange.model) {
+            Some(model) => rows.into_iter().map(|row| model.conceal(row)).collect(),
+            None => rows,
+        };
         Record {
             exchange: exchange.take_head(),
             outcome,
@@ -223,7 +230,7 @@ impl Recorder {
             return;
         };
         let features = model.schema.features().len();
-        let side = |range: fn(&Row, usize) -> &[crate::feature::Cell]| {
+        let side = |range: fn(&Row, usize) -> &[Cell]| {
             let cells: Vec<_> = record.rows.iter().map(|row| range(row, features)).collect();
             format!("{cells:?}")
         };
@@ -238,6 +245,19 @@ impl Recorder {
             outputs = side(|row, n| &row[n..]),
             "Exchange"
         );
+    }
+}
+
+// === impl Recorded ===
+
+impl Recorded {
+    /// The row without what may not be stored.
+    fn conceal(&self, mut row: Row) -> Row {
+        let changed = self.stores.iter().zip(row.iter_mut());
+        for (store, cell) in changed.filter(|(store, _)| **store != Store::Keep) {
+            *cell = store.apply(std::mem::replace(cell, Cell::Missing), self.name.as_str());
+        }
+        row
     }
 }
 

@@ -8,7 +8,7 @@ use crate::drift::Reference;
 use crate::drift::alarm::Alarms;
 use crate::drift::decide::Policy;
 use crate::drift::live::Live;
-use crate::feature::{Column, Role};
+use crate::feature::{Column, Kind, Role, Store, hash};
 use crate::model::{ModelName, Schema};
 use crate::monitor::{self, Watched};
 use crate::proxy;
@@ -33,6 +33,7 @@ pub(super) struct Prepared {
     schema: Arc<Schema>,
     reference: Option<Reference>,
     policies: Vec<Policy>,
+    stores: Vec<Store>,
     notes: Vec<String>,
     alarms: Alarms,
     changed: bool,
@@ -126,11 +127,26 @@ impl Prepared {
             }
             None => (declared(model), None, Vec::new()),
         };
+        let mut reference = reference;
         let mut policies = vec![config.drift.policy; schema.columns().len()];
+        let mut stores = vec![Store::Keep; schema.columns().len()];
         let mut unknown = Vec::new();
         for change in &model.overrides {
             match schema.position(&change.name) {
-                Some(index) => policies[index] = change.policy,
+                Some(index) => {
+                    policies[index] = change.policy;
+                    stores[index] = change.store;
+                    let kind = schema.columns()[index].kind;
+                    if change.store == Store::Hash && kind.is_some_and(|k| k != Kind::Categorical) {
+                        let message = "only words of a categorical column can be compared by their hash; write kind = \"categorical\" beside it, or store = \"drop\"";
+                        let key = format!("feature {}: store", change.name);
+                        unknown.push(problem(
+                            &key,
+                            Some("\"hash\"".to_owned()),
+                            message.to_owned(),
+                        ));
+                    }
+                }
                 None => {
                     let names: Vec<&str> = schema.columns().iter().map(|c| &*c.name).collect();
                     let message = format!("no such column; the columns are: {}", names.join(", "));
@@ -145,6 +161,9 @@ impl Prepared {
         if !unknown.is_empty() {
             return Err(unknown);
         }
+        if let Some(reference) = &mut reference {
+            conceal(reference, &stores, model.name.as_str());
+        }
         Ok(Self {
             name: model.name.clone(),
             paths: model.paths.clone(),
@@ -153,6 +172,7 @@ impl Prepared {
             schema: Arc::new(schema),
             reference,
             policies,
+            stores,
             notes,
             alarms: Alarms::default(),
             changed: false,
@@ -198,11 +218,16 @@ impl Prepared {
         text += &format!("version   = {:?}\n", self.version);
         text += &format!("features  = [{}]\n", list(self.schema.features()));
         text += &format!("outputs   = [{}]\n", list(self.schema.outputs()));
-        for column in self.schema.columns() {
+        for (column, store) in self.schema.columns().iter().zip(&self.stores) {
             let kind = column
                 .kind
                 .map_or("not compared", crate::feature::Kind::as_str);
-            text += &format!("# {}: {kind} {}\n", column.name, column.role);
+            text += &format!(
+                "# {}: {kind} {}, {}\n",
+                column.name,
+                column.role,
+                store.as_str()
+            );
         }
         text
     }
@@ -229,6 +254,7 @@ impl Prepared {
         let recorded = Recorded {
             name: self.name.clone(),
             schema: Arc::clone(&self.schema),
+            stores: self.stores.clone(),
             decoder: known.then(|| Decoder::new(&self.schema)),
             live: live.clone(),
         };
@@ -251,6 +277,22 @@ impl Prepared {
             schema: Schema::clone(&self.schema),
             reference_hash: self.reference.as_ref().map(|r| r.hash.clone()),
         }
+    }
+}
+
+/// Makes the reference know no more of a column than may be stored of it.
+fn conceal(reference: &mut Reference, stores: &[Store], salt: &str) {
+    for (column, store) in reference.columns.iter_mut().zip(stores) {
+        *column = match (store, column.take()) {
+            (Store::Drop, _) => None,
+            (Store::Hash, Some(known)) => Some(known.renamed(|word| hash(word, salt))),
+            (_, known) => known,
+        };
+    }
+    // What is compared is not the same any more, so its identity is not either.
+    if stores.iter().any(|store| *store != Store::Keep) {
+        let words: Vec<&str> = stores.iter().map(|store| store.as_str()).collect();
+        reference.hash = hash(&reference.hash, &words.join(",")).into();
     }
 }
 

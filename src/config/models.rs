@@ -6,7 +6,7 @@ use std::path::Path;
 use super::resolve;
 use super::section::Section;
 use crate::drift::decide::{Policy, Rule};
-use crate::feature::Kind;
+use crate::feature::{Kind, Store};
 use crate::model::ModelName;
 use crate::monitor;
 use crate::proxy::Upstream;
@@ -64,6 +64,8 @@ pub struct FeatureOverride {
     pub kind: Option<Kind>,
     /// Its policy.
     pub policy: Policy,
+    /// What of it may be stored.
+    pub store: Store,
 }
 
 /// Reads every model.
@@ -251,11 +253,22 @@ fn overrides(section: &mut Section<'_>, drift: &monitor::Config) -> Vec<FeatureO
                 .number("min_effect", 0.0, 1.0)
                 .unwrap_or(drift.policy.min_effect),
         };
+        let words = Store::ALL.map(Store::as_str).join(", ");
+        let store = item.parse("store", &format!("one of: {words}"), |word| {
+            let found = Store::ALL.into_iter().find(|store| store.as_str() == word);
+            found.ok_or_else(String::new)
+        });
+        let store = store.unwrap_or_default();
         if let Some(name) = name {
             if overrides.iter().any(|known| known.name == name) {
                 item.lacks("name", format!("two tables for {name:?}; write one"));
             }
-            overrides.push(FeatureOverride { name, kind, policy });
+            overrides.push(FeatureOverride {
+                name,
+                kind,
+                policy,
+                store,
+            });
         }
         item.finish();
     }

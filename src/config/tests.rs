@@ -84,6 +84,7 @@ fn the_documented_file_is_read_whole() {
         name       = "MixedCase"
         kind       = "categorical"
         min_effect = 0.05
+        store      = "hash"
         "#,
     )
     .unwrap();
@@ -107,6 +108,7 @@ fn the_documented_file_is_read_whole() {
         "relative to the file: {}",
         reference.path.display()
     );
+    assert_eq!(model.overrides[0].store, crate::feature::Store::Hash);
     assert!((model.overrides[0].policy.min_effect - 0.05).abs() < 1e-12);
 }
 

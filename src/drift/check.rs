@@ -473,7 +473,10 @@ fn without_reference(column: &Column) -> FeatureReport {
         missing: None,
         unseen: None,
         quantiles: None,
-        sentence: format!("{}: the reference holds no such column.", column.name),
+        sentence: format!(
+            "{} is not compared: the reference does not hold it, or it is not stored.",
+            column.name
+        ),
         checks: Vec::new(),
         picture: None,
     }

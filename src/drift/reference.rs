@@ -97,6 +97,21 @@ impl ColumnReference {
         }
     }
 
+    /// The same column with every category renamed; numbers stay as they are.
+    #[must_use]
+    pub fn renamed(self, name: impl Fn(&str) -> Box<str>) -> Self {
+        match self {
+            Self::Categorical(mut categories) => {
+                for old in &mut categories.names {
+                    *old = name(old);
+                }
+                categories.codes = codes(&categories.names);
+                Self::Categorical(categories)
+            }
+            numbers => numbers,
+        }
+    }
+
     /// The kind of column this is.
     #[must_use]
     pub const fn kind(&self) -> Kind {
@@ -166,14 +181,17 @@ impl Categories {
         let mut ordered: Vec<(Box<str>, u64)> = counted.into_iter().collect();
         ordered.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         let (names, counts): (Vec<Box<str>>, Vec<u64>) = ordered.into_iter().unzip();
-        let codes = (0u32..).zip(&names).map(|(i, n)| (n.clone(), i)).collect();
         Self {
+            codes: codes(&names),
             names,
             counts,
             missing,
-            codes,
         }
     }
+}
+
+fn codes(names: &[Box<str>]) -> HashMap<Box<str>, u32> {
+    (0u32..).zip(names).map(|(i, n)| (n.clone(), i)).collect()
 }
 
 /// The length of a text in characters (Unicode scalar values, as Python's `len`).

@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+/// The whole application: verdicts across restarts, what is stored, what is counted.
+mod app;
+
 /// The proxy, by raw bytes against upstreams that record bytes.
 mod proxy;
 

@@ -308,7 +308,6 @@ def test_clients_that_go_away_are_counted(iris_app, start_driftd):
     driftd.wait_for_outcomes(2)
     gone = driftd.query("SELECT status, rows, reason FROM exchanges")
     assert len(gone) == 2 and all(row["reason"] and not row["rows"] for row in gone), gone
-    assert 499 in {row["status"] for row in gone}
     assert driftd.post(json={"features": FLOWER}).status_code == 200
     driftd.wait_for_outcomes(3)
     assert len(driftd.query("SELECT id FROM rows_iris")) == 1

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
@@ -35,6 +35,11 @@ use status::StatusSource;
 
 /// Time for everything between the signal and the exit; Kubernetes kills after 30 s.
 const GRACE: Duration = Duration::from_secs(25);
+
+/// Of which this much at the end is for writing down what the tap still holds.
+const FLUSH: Duration = Duration::from_secs(5);
+
+const JOIN_POLL: Duration = Duration::from_millis(2);
 
 /// A configuration whose references are loaded.
 #[derive(Debug)]
@@ -302,7 +307,7 @@ impl Bound {
         })?;
         let listener = proxy::Listener::Tcp(listener);
         let drained = server
-            .serve(listener, tap, |_| observer(), drain, GRACE)
+            .serve(listener, tap, |_| observer(), drain, GRACE - FLUSH)
             .await?;
         tracing::info!(
             completed = drained.completed,
@@ -311,12 +316,16 @@ impl Bound {
         );
 
         // The tap's senders are gone with the proxy: the recorder empties the queue and ends.
-        join(recorder);
+        let deadline = Instant::now() + FLUSH;
+        let flushed = ended(recorder, deadline).await;
         drop(stop_monitor);
-        join(monitor);
-        window.close();
+        let stopped = ended(monitor, deadline).await;
+        if flushed && stopped {
+            let closing = spawn("driftd-close", move || window.close())?;
+            ended(closing, deadline).await;
+        }
         drop(stop_admin);
-        join(admin_thread);
+        ended(admin_thread, deadline).await;
         tracing::info!("Stopped");
         Ok(())
     }
@@ -395,12 +404,26 @@ fn spawn(
         .map_err(|source| Error::Thread { name, source })
 }
 
-fn join(thread: JoinHandle<()>) {
+/// Waits for a thread to end, without blocking the runtime: a second signal must get through.
+/// False where it panicked or the deadline came first, as with a disk that hangs.
+async fn ended(thread: JoinHandle<()>, deadline: Instant) -> bool {
     let name = thread.thread().name().unwrap_or("thread").to_owned();
-    if thread.join().is_err() {
+    while !thread.is_finished() {
+        if Instant::now() >= deadline {
+            tracing::error!(
+                thread = name,
+                "Thread did not end in time; what it holds is lost"
+            );
+            return false;
+        }
+        tokio::time::sleep(JOIN_POLL).await;
+    }
+    let fine = thread.join().is_ok();
+    if !fine {
         tracing::error!(
             thread = name,
             "Thread panicked; what it did not finish is lost"
         );
     }
+    fine
 }

@@ -6,6 +6,7 @@
 
 mod pace;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -160,7 +161,11 @@ impl Monitor {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
             }
-            self.check(Timestamp::now(), &mut Pace::gentle(stop));
+            // A defect in one check must not end all later ones.
+            let check = AssertUnwindSafe(|| self.check(Timestamp::now(), &mut Pace::gentle(stop)));
+            if catch_unwind(check).is_err() {
+                tracing::error!("Check failed by a defect in driftd; the verdicts before it stand");
+            }
             // A check that took longer than its interval does not run again at once.
             next = (next + self.config.every).max(Instant::now());
         }

@@ -4,6 +4,8 @@
 //! Invariant: it polls (nothing on the path of traffic ever wakes it), and whatever a body holds, it
 //! ends as a record or a count.
 
+mod losses;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,13 +13,14 @@ use std::time::{Duration, Instant};
 use crate::decode::{Decoded, Decoder, Undecodable};
 use crate::drift::current::Entry;
 use crate::drift::live::Live;
-use crate::exchange::{DropReason, Ending, Exchange, Outcome};
+use crate::exchange::{Ending, Exchange, Outcome};
 use crate::feature::{Cell, Store};
 use crate::metrics::tap::TapCounters;
 use crate::model::{ModelName, Row, Schema};
 use crate::proxy::{TapReceiver, TapState, Tapped};
 use crate::timestamp::Timestamp;
-use crate::window::{CommitError, Gap, Record, Window};
+use crate::window::{Record, Window};
+use losses::Losses;
 
 /// Between looks at the tap's queue: waking per exchange costs more than the exchange itself.
 const POLL: Duration = Duration::from_millis(5);
@@ -68,10 +71,6 @@ struct Batch {
     since: Option<Instant>,
 }
 
-/// Exchanges that could not be written, one gap per model until the window works again.
-#[derive(Debug, Default)]
-struct Losses(Vec<Option<Gap>>);
-
 // === impl Recorder ===
 
 impl Recorder {
@@ -79,7 +78,7 @@ impl Recorder {
     /// thread.
     pub fn run(self, mut tap: TapReceiver) {
         let mut batch = Batch::default();
-        let mut losses = Losses(vec![None; self.models.len()]);
+        let mut losses = Losses::new(self.models.len());
         loop {
             let room = BATCH_EXCHANGES.saturating_sub(batch.records.len());
             let mut idle = true;
@@ -94,6 +93,7 @@ impl Recorder {
             if due || batch.full() || closed {
                 self.commit(std::mem::take(&mut batch), &mut losses);
             }
+            losses.watch(&self.counters, &self.window, closed);
             if closed {
                 return;
             }
@@ -194,18 +194,14 @@ impl Recorder {
                         });
                     }
                 }
-                losses.settle(&self.window);
+                losses.recovered();
             }
             Err(error) => {
-                let reason = match error {
-                    CommitError::Full { .. } => DropReason::WindowFull,
-                    _ => DropReason::WindowError,
-                };
-                for (model, _, time) in heads {
+                let reason = error.drop_reason();
+                losses.failed(&error);
+                for (model, _, _) in heads {
                     self.counters.dropped(model, reason, 1);
-                    losses.add(model, reason, time);
                 }
-                tracing::error!(%error, "Window not written: exchanges are dropped and counted until it can be");
             }
         }
     }
@@ -266,36 +262,5 @@ impl Recorded {
 impl Batch {
     fn full(&self) -> bool {
         self.rows >= BATCH_ROWS || self.records.len() >= BATCH_EXCHANGES
-    }
-}
-
-// === impl Losses ===
-
-impl Losses {
-    fn add(&mut self, model: usize, reason: DropReason, time: Timestamp) {
-        let Some(slot) = self.0.get_mut(model) else {
-            return;
-        };
-        let gap = slot.get_or_insert_with(|| Gap {
-            model: Some(model),
-            started_at: time,
-            ended_at: time,
-            reason: reason.as_str().to_owned(),
-            exchanges: Some(0),
-        });
-        gap.ended_at = gap.ended_at.max(time);
-        gap.exchanges = gap.exchanges.map(|count| count + 1);
-    }
-
-    /// Writes down what was lost, now that the window takes writes again.
-    fn settle(&mut self, window: &Window) {
-        for slot in &mut self.0 {
-            if let Some(gap) = slot.take()
-                && let Err(error) = window.save_gap(gap.clone())
-            {
-                tracing::warn!(%error, "Gap not written yet");
-                *slot = Some(gap);
-            }
-        }
     }
 }

@@ -305,29 +305,3 @@ fn checks_and_gaps_are_there_to_read() {
         fixture.query("SELECT json_array(\"column\", test, span, drifted, since) FROM alarms");
     assert_eq!(alarm, r#"["a","chi2","fast",1,"2023-11-14T22:13:19.995Z"]"#);
 }
-
-/// `cargo test --release --lib window -- --ignored --nocapture speed`
-#[test]
-#[ignore = "a measurement"]
-fn speed() {
-    let mut fixture = Fixture::new(vec![spec("m", &["a", "b", "c"], &["p"])]);
-    for (keep_rows, per_exchange) in [(10_000_000, 1), (10_000_000, 20), (100_000, 1)] {
-        fixture.dir = tempfile::tempdir().unwrap();
-        fixture.config.path = fixture.dir.path().join("w.db");
-        fixture.config.keep_rows = keep_rows;
-        let window = fixture.open(T0).window;
-        let row = vec![Cell::Number(0.1); 4];
-        let exchange = record(0, T0, vec![row; per_exchange]);
-        let batch = vec![exchange; 1000 / per_exchange];
-        let batches: Vec<_> = (0..500).map(|_| batch.clone()).collect();
-        let begun = std::time::Instant::now();
-        for batch in batches {
-            window.commit(batch).unwrap();
-        }
-        let rate = 500_000.0 / begun.elapsed().as_secs_f64();
-        println!(
-            "keep {keep_rows}, {per_exchange} rows an exchange: {rate:.0} rows/s, {} bytes",
-            window.bytes()
-        );
-    }
-}

@@ -4,14 +4,15 @@
 //! decides only where a tenth of a span is new, because deciding again on nearly the same rows costs
 //! budget and says nothing new.
 
-use std::time::Duration;
+mod span;
+
+pub use span::{Decided, SpanRows};
 
 use crate::feature::Column;
 use crate::model::{ModelName, Schema};
 use crate::timestamp::{Timestamp, compact};
 
 use super::alarm::{Alarm, AlarmKey, Alarms};
-use super::current::Entry;
 use super::decide::{Allowance, Critical, Policy, PolicyAt, Rule, detectable_shift};
 use super::explain;
 use super::measure::{Measurement, measure};
@@ -23,9 +24,6 @@ use super::report::{
 /// At least a tenth of `min_rows` values must be present: a test is valid on few values, but a column
 /// that is nearly always missing says little by them.
 const PRESENT_SHARE: usize = 10;
-
-/// A span's share of new rows from which a check decides again.
-const NEW_SHARE: usize = 10;
 
 /// What is checked, the same from check to check.
 #[derive(Debug, Clone, Copy)]
@@ -46,32 +44,6 @@ pub struct Subject<'a> {
     pub min_coverage: f64,
     /// Whether rows before the reference or version in force exist (`warming`, not `insufficient`).
     pub changed: bool,
-}
-
-/// The rows of one span.
-#[derive(Debug, Clone)]
-pub struct SpanRows {
-    /// Which span.
-    pub name: SpanName,
-    /// Its rows, oldest first.
-    pub rows: Vec<Entry>,
-    /// Fewer values than this are not compared.
-    pub min_rows: usize,
-    /// Its length, where it is one of time: nothing newer means stale.
-    pub length: Option<Duration>,
-    /// The last decision over this span.
-    pub last: Decided,
-}
-
-/// When and on what a span was last decided.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Decided {
-    /// When; `None` before the first time.
-    pub at: Option<Timestamp>,
-    /// The newest row it saw; 0 before the first time.
-    pub row: i64,
-    /// The significance each test had; `None` where it is not remembered.
-    pub alpha: Option<f64>,
 }
 
 /// A verdict that changed.
@@ -106,29 +78,6 @@ pub struct Checked {
     pub changes: Vec<Change>,
     /// The spans that were decided over.
     pub decided: Vec<(SpanName, Decided)>,
-}
-
-// === impl SpanRows ===
-
-impl SpanRows {
-    /// Whether a tenth of the rows is newer than the last decision.
-    fn ripe(&self) -> bool {
-        let new = (self.rows.iter().rev())
-            .take_while(|row| row.id > self.last.row)
-            .count();
-        new > 0 && new * NEW_SHARE >= self.rows.len()
-    }
-
-    fn newest(&self) -> Option<&Entry> {
-        self.rows.last()
-    }
-
-    fn stale(&self, now: Timestamp) -> bool {
-        match (self.length, self.newest()) {
-            (Some(length), Some(newest)) => newest.time < now.minus(length),
-            _ => false,
-        }
-    }
 }
 
 // === impl ModelCheck ===
@@ -481,3 +430,6 @@ fn without_reference(column: &Column) -> FeatureReport {
         picture: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,242 @@
+use std::time::Duration;
+
+use super::*;
+use crate::drift::current::Entry;
+use crate::drift::reference::Value;
+use crate::feature::{Cell, Kind, Role};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A model with one numeric feature `x`, whose reference is 0, 1, … 999.
+struct Model {
+    name: ModelName,
+    schema: Schema,
+    reference: Reference,
+    policy: Policy,
+    changed: bool,
+    alarms: Alarms,
+    last: Decided,
+}
+
+impl Model {
+    fn new(rule: Rule) -> Self {
+        let column = Column {
+            name: "x".into(),
+            role: Role::Feature,
+            kind: Some(Kind::Numeric),
+        };
+        let cells = (0..1000).map(|i| Cell::Number(f64::from(i)));
+        Self {
+            name: ModelName::parse("m").unwrap(),
+            schema: Schema::new(vec![column], Vec::new()),
+            reference: Reference {
+                hash: "0".to_owned(),
+                rows: 1000,
+                loaded_at: Timestamp(0),
+                columns: vec![Some(ColumnReference::new(Kind::Numeric, cells))],
+            },
+            policy: Policy {
+                rule,
+                min_effect: 0.1,
+            },
+            changed: false,
+            alarms: Alarms::default(),
+            last: Decided::default(),
+        }
+    }
+
+    /// A check at `now` seconds over the main span alone.
+    fn check(&mut self, rows: Vec<Entry>, coverage: Option<f64>, now: i64) -> Checked {
+        let span = self.span(SpanName::Main, rows);
+        self.check_spans(vec![span], coverage, now)
+    }
+
+    fn span(&self, name: SpanName, rows: Vec<Entry>) -> SpanRows {
+        SpanRows {
+            name,
+            rows,
+            min_rows: 100,
+            length: Some(DAY),
+            last: self.last,
+        }
+    }
+
+    fn check_spans(&mut self, spans: Vec<SpanRows>, coverage: Option<f64>, now: i64) -> Checked {
+        let subject = Subject {
+            model: &self.name,
+            version: "",
+            schema: &self.schema,
+            reference: Some(&self.reference),
+            policies: &[self.policy],
+            allowance: Allowance {
+                alarms: 1.0,
+                per: 30 * DAY,
+            },
+            min_coverage: 0.9,
+            changed: self.changed,
+        };
+        let now = Timestamp(now * 1000);
+        let mut check = ModelCheck::begin(subject, spans, coverage, &mut self.alarms, now);
+        check.column(0);
+        let checked = check.finish();
+        if let Some((_, decided)) = checked.decided.first() {
+            self.last = *decided;
+        }
+        checked
+    }
+}
+
+/// Rows with ids and seconds `from..to`, evenly spread over the reference and moved by `shift`.
+fn rows(from: i64, to: i64, shift: f64) -> Vec<Entry> {
+    let value = |id: i64| Value::Number((id * 7 % 1000) as f64 + shift);
+    (from..to).map(|id| entry(id, value(id))).collect()
+}
+
+fn entry(id: i64, value: Value) -> Entry {
+    Entry {
+        id,
+        priority: 0,
+        time: Timestamp(id * 1000),
+        values: [value].into(),
+    }
+}
+
+#[test]
+fn too_few_rows_give_no_verdict_and_no_figure() {
+    let mut model = Model::new(Rule::Budget);
+    let report = model.check(rows(1, 50, 900.0), None, 60).report;
+    assert_eq!(report.state, State::Insufficient);
+    assert_eq!(report.drifted, None);
+    let check = report.features[0].main().unwrap();
+    assert_eq!(
+        (check.statistic, check.p_value, check.threshold),
+        (None, None, None)
+    );
+    assert_eq!(
+        report.features[0].sentence,
+        "x: 49 of the 100 rows a check needs have come."
+    );
+    model.changed = true;
+    let report = model.check(rows(1, 50, 900.0), None, 61).report;
+    assert_eq!(report.state, State::Warming);
+}
+
+#[test]
+fn drift_is_an_alert_on_the_main_span_and_a_warning_on_the_fast_one() {
+    let mut model = Model::new(Rule::Budget);
+    let checked = model.check(rows(1, 1001, 400.0), Some(1.0), 1001);
+    assert_eq!(checked.report.level, Level::Alert);
+    assert_eq!(checked.changes.len(), 1);
+    assert_eq!(checked.report.features[0].since, Some(Timestamp(1_001_000)));
+
+    let mut model = Model::new(Rule::Budget);
+    let mut spans = vec![model.span(SpanName::Main, rows(1, 1001, 0.0))];
+    spans.push(model.span(SpanName::Fast, rows(1001, 1501, 400.0)));
+    let report = model.check_spans(spans, Some(1.0), 1501).report;
+    assert_eq!((report.state, report.level), (State::Ok, Level::Warn));
+    assert_eq!(report.drifted, Some(false));
+}
+
+#[test]
+fn it_decides_again_only_when_a_tenth_is_new() {
+    let mut model = Model::new(Rule::Budget);
+    let calm = model.check(rows(1, 1001, 0.0), None, 1001);
+    assert_eq!(calm.decided.len(), 1);
+    // All values moved, but only 99 of the ids are new: measured, not decided.
+    let measured = model.check(rows(100, 1100, 400.0), None, 1100);
+    assert!(measured.decided.is_empty());
+    let check = measured.report.features[0].main().unwrap().clone();
+    assert_eq!(check.drifted, Some(false));
+    assert!(check.statistic.unwrap() > check.threshold.unwrap());
+    let decided = model.check(rows(101, 1101, 400.0), None, 1101);
+    assert_eq!(decided.report.drifted, Some(true));
+}
+
+#[test]
+fn an_alarm_stands_while_nothing_can_be_decided() {
+    let mut model = Model::new(Rule::Budget);
+    model.check(rows(1, 1001, 400.0), Some(1.0), 1001);
+    let since = Some(Timestamp(1_001_000));
+    let cases = [
+        ("too few rows", rows(1500, 1550, 0.0), Some(1.0), 1600),
+        ("low coverage", rows(2000, 3000, 0.0), Some(0.5), 3000),
+        ("stale", rows(2000, 3000, 0.0), Some(1.0), 1_000_000),
+    ];
+    for (what, rows, coverage, now) in cases {
+        let report = model.check(rows, coverage, now).report;
+        assert_eq!(report.state, State::Drifted, "{what}");
+        assert_eq!(report.features[0].since, since, "{what}");
+    }
+    let report = model.check(rows(4000, 5000, 0.0), Some(1.0), 5000).report;
+    assert_eq!(report.state, State::Ok);
+    assert_eq!(report.features[0].since, None);
+}
+
+#[test]
+fn what_stands_in_the_way_is_said() {
+    let state = |rows: Vec<Entry>, coverage: f64, now: i64| {
+        let report = Model::new(Rule::Budget)
+            .check(rows, Some(coverage), now)
+            .report;
+        assert_eq!(report.drifted, None, "{}", report.sentence);
+        report.state
+    };
+    assert_eq!(state(rows(1, 1001, 0.0), 0.89, 1001), State::LowCoverage);
+    assert_eq!(state(rows(1, 1001, 0.0), 1.0, 1_000_000), State::Stale);
+    let mistyped = (1..301).map(|id| {
+        let value = if id % 3 == 0 {
+            Value::Number(1.0)
+        } else {
+            Value::Mistyped
+        };
+        entry(id, value)
+    });
+    assert_eq!(state(mistyped.collect(), 1.0, 301), State::TypeChanged);
+    let missing = (1..301).map(|id| {
+        let value = if id % 60 == 0 {
+            Value::Number(1.0)
+        } else {
+            Value::Missing
+        };
+        entry(id, value)
+    });
+    assert_eq!(state(missing.collect(), 1.0, 301), State::Insufficient);
+}
+
+#[test]
+fn a_decision_pays_for_the_time_since_the_last_one() {
+    let threshold = |checked: &Checked| {
+        checked.report.features[0]
+            .main()
+            .unwrap()
+            .threshold
+            .unwrap()
+    };
+    let mut often = Model::new(Rule::Budget);
+    often.policy.min_effect = 0.0;
+    often.check(rows(1, 1001, 0.0), None, 86_400);
+    let minute = threshold(&often.check(rows(1001, 2001, 0.0), None, 86_460));
+    let day = threshold(&often.check(rows(2001, 3001, 0.0), None, 2 * 86_400));
+    // α = 60 s / 30 d = 2.3e-5 against nearly 1 d / 30 d = 0.033 for one test:
+    // scipy.stats.kstwo.isf([60/2592000, .0333], 500) → [0.10617089, 0.0636452]
+    assert!((minute - 0.1062).abs() < 0.002, "{minute}");
+    assert!((day - 0.0636).abs() < 0.002, "{day}");
+    let spent = often
+        .check(rows(2001, 3001, 0.0), None, 2 * 86_400 + 60)
+        .report
+        .budget
+        .unwrap();
+    assert!((spent.spent - 2.0 / 30.0).abs() < 1e-9, "{}", spent.spent);
+    assert!((spent.allowed - 1.0).abs() < 1e-12);
+    assert_eq!(spent.per, "30d");
+}
+
+#[test]
+fn a_column_the_reference_lacks_has_no_verdict() {
+    let mut model = Model::new(Rule::PValue);
+    model.reference.columns = vec![None];
+    let report = model.check(rows(1, 1001, 0.0), None, 1001).report;
+    assert_eq!(report.state, State::NoReference);
+    assert_eq!((report.drifted, report.features[0].drifted), (None, None));
+    assert!(report.budget.is_none());
+}

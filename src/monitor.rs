@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 use crate::drift::alarm::Alarms;
 use crate::drift::check::{Change, Decided, ModelCheck, SpanRows, Subject};
 use crate::drift::coverage::{Coverage, Totals};
-use crate::drift::current::{Entry, Span, SpanLength};
+use crate::drift::current::{Current, Entry, Span, SpanLength};
 use crate::drift::decide::{Allowance, Policy};
 use crate::drift::live::Live;
 use crate::drift::report::{Level, ModelReport, Report, SpanName};
@@ -317,27 +317,39 @@ fn select(
     now: Timestamp,
     last: &[(SpanName, Decided)],
 ) -> Vec<SpanRows> {
-    let incomplete = live
-        .spans()
-        .iter()
-        .any(|(_, current)| current.select(now).incomplete);
-    if incomplete {
+    let spans = selected(live, now, last);
+    if spans.iter().any(|(_, incomplete)| *incomplete) {
         rebuild(window, index, live, now);
+        return spans_of(selected(live, now, last));
     }
-    (live.spans().iter())
-        .map(|(name, current)| SpanRows {
+    spans_of(spans)
+}
+
+fn spans_of(selected: Vec<(SpanRows, bool)>) -> Vec<SpanRows> {
+    selected.into_iter().map(|(span, _)| span).collect()
+}
+
+/// What memory holds of each span, and whether that is less than the span calls for.
+fn selected(live: &Live, now: Timestamp, last: &[(SpanName, Decided)]) -> Vec<(SpanRows, bool)> {
+    let decided = |name: SpanName| {
+        let known = last.iter().find(|(known, _)| *known == name);
+        known.map_or_else(Decided::default, |(_, last)| *last)
+    };
+    let span = |(name, current): &(SpanName, Current)| {
+        let selection = current.select(now);
+        let rows = SpanRows {
             name: *name,
-            rows: current.select(now).rows,
+            rows: selection.rows,
             min_rows: current.span().min_rows,
             length: match current.span().length {
                 SpanLength::Time(length) => Some(length),
                 SpanLength::Rows(_) => None,
             },
-            last: (last.iter())
-                .find(|(known, _)| known == name)
-                .map_or_else(Decided::default, |(_, last)| *last),
-        })
-        .collect()
+            last: decided(*name),
+        };
+        (rows, selection.incomplete)
+    };
+    live.spans().iter().map(span).collect()
 }
 
 /// Reads the rows under comparison back from the window. The lock is held meanwhile: rows the

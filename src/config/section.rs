@@ -324,7 +324,10 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 fn origin_of(value: &Value) -> String {
-    value.origin().unwrap_or("settings").to_owned()
+    value
+        .origin()
+        .unwrap_or("file, environment, flags")
+        .to_owned()
 }
 
 /// The text of a scalar.

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::exchange::{DropReason, Outcome};
+use crate::metrics::traffic::Observation;
 use crate::model::Routes;
 
 mod answer;
@@ -97,33 +98,13 @@ pub struct ModelConfig {
     pub sample: Sample,
 }
 
-/// One finished exchange as it is measured.
-#[derive(Debug, Clone, Copy)]
-pub struct Finished<'a> {
-    /// Index of the model, `None` for a path no model claims.
-    pub model: Option<usize>,
-    /// The configured path that matched, empty where none did.
-    pub route: &'a str,
-    /// The request's method as sent; unbounded, so not a label as it is.
-    pub method: &'a str,
-    /// Status sent to the client; 499 where it went away before one was.
-    pub status: u16,
-    /// What went wrong, as in the `driftd-error` header; `client_aborted`, `upstream_truncated`
-    /// and `shutdown` where no answer of ours said so.
-    pub error: Option<&'static str>,
-    /// From the request's head to the last byte of the response handed over, or to the abort.
-    pub total: Duration,
-    /// From turning to the upstream to the end of its answer, where it came to that.
-    pub upstream: Option<Duration>,
-}
-
 /// What the proxy tells of its traffic. Called on the serving threads, each with an observer of
 /// its own, so an implementation must neither lock nor wait.
 pub trait Observer {
     /// A request's head has arrived.
     fn started(&self, model: Option<usize>);
     /// An exchange is over; every `started` is followed by one.
-    fn finished(&self, seen: &Finished<'_>);
+    fn finished(&self, seen: &Observation<'_>);
     /// An exchange belongs to a model's tap; exactly one outcome follows.
     fn offered(&self, model: usize);
     /// The tap left an offered exchange out: [`Outcome::SampledOut`] or [`Outcome::Excluded`].

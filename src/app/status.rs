@@ -13,7 +13,7 @@ use crate::metrics::traffic::{Observation, Shard, Traffic};
 use crate::metrics::{Gauges, ModelGauges};
 use crate::model::ModelName;
 use crate::monitor::Durations;
-use crate::proxy::{Finished, Observer, Readiness, TapBytes, UpstreamState};
+use crate::proxy::{Observer, Readiness, TapBytes, UpstreamState};
 use crate::timestamp::Timestamp;
 use crate::window::Window;
 
@@ -113,25 +113,8 @@ impl Observer for Seen {
         self.shard.started(model);
     }
 
-    fn finished(&self, seen: &Finished<'_>) {
-        let Finished {
-            model,
-            route,
-            method,
-            status,
-            error,
-            total,
-            upstream,
-        } = *seen;
-        self.shard.finished(&Observation {
-            model,
-            route,
-            method,
-            status,
-            error,
-            total,
-            upstream,
-        });
+    fn finished(&self, seen: &Observation<'_>) {
+        self.shard.finished(seen);
     }
 
     fn offered(&self, model: usize) {

@@ -43,9 +43,10 @@ pub struct Observation<'a> {
     pub route: &'a str,
     /// The request's method, as the client sent it.
     pub method: &'a str,
-    /// The status sent to the client.
+    /// The status sent to the client; 499 where it went away before one was.
     pub status: u16,
-    /// Why the exchange failed, in a word, where driftd knows.
+    /// Why the exchange failed, in a word as in the `driftd-error` header; `client_aborted`,
+    /// `upstream_truncated` and `shutdown` where no answer of ours said so.
     pub error: Option<&'static str>,
     /// From the request's head to the end of the response.
     pub total: Duration,

@@ -12,13 +12,13 @@ use hyper::header::HeaderValue;
 use hyper::http::{request, response};
 use hyper::{Method, StatusCode};
 
-use super::Finished;
 use super::capture::Capture;
 use super::header;
 use super::identity;
 use super::tap::Permit;
 use super::worker::Worker;
 use crate::exchange::{DropReason, Ending, Exchange, Outcome};
+use crate::metrics::traffic::Observation;
 use crate::model::Route;
 use crate::timestamp::Timestamp;
 
@@ -227,7 +227,7 @@ impl Drop for Flight {
             state.upstream = state.turned.map(|turned| turned.elapsed());
         }
         let total = state.total.unwrap_or_else(|| self.begun.elapsed());
-        self.worker.observer.finished(&Finished {
+        self.worker.observer.finished(&Observation {
             model: self.model(),
             route: self.route.as_ref().map_or("", |route| &route.path),
             method: self.method.as_str(),

@@ -8,10 +8,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use driftd::exchange::{DropReason, Exchange, Outcome};
+use driftd::metrics::traffic::Observation;
 use driftd::model::Routes;
 use driftd::proxy::{
-    Config, Drained, Finished, Listener, ModelConfig, Observer, Proxy, Readiness, Sample,
-    TapConfig, TapReceiver, TapState, Upstream, tap,
+    Config, Drained, Listener, ModelConfig, Observer, Proxy, Readiness, Sample, TapConfig,
+    TapReceiver, TapState, Upstream, tap,
 };
 use tokio::sync::oneshot;
 
@@ -43,7 +44,7 @@ pub(super) struct Seen {
     pub(super) finished: Mutex<Vec<Done>>,
 }
 
-/// A [`Finished`] to keep.
+/// A [`Observation`] to keep.
 #[derive(Debug, Clone)]
 pub(super) struct Done {
     pub(super) model: Option<usize>,
@@ -59,7 +60,7 @@ impl Observer for Seen {
         self.started.fetch_add(1, SeqCst);
     }
 
-    fn finished(&self, seen: &Finished<'_>) {
+    fn finished(&self, seen: &Observation<'_>) {
         self.finished.lock().unwrap().push(Done {
             model: seen.model,
             route: seen.route.to_owned(),

@@ -120,7 +120,10 @@ impl<'a> ModelCheck<'a> {
     /// Ranks the columns and sums them up.
     #[must_use]
     pub fn finish(mut self) -> Checked {
-        let rank = |f: &FeatureReport| (f.drifted == Some(true), f.severity.unwrap_or(-1.0));
+        let rank = |f: &FeatureReport| {
+            let loud = (f.drifted == Some(true), f.level);
+            (loud, f.severity.unwrap_or(-1.0))
+        };
         self.features.sort_by(|a, b| {
             let (a, b) = (rank(a), rank(b));
             b.0.cmp(&a.0).then(b.1.total_cmp(&a.1))
@@ -169,6 +172,9 @@ impl<'a> ModelCheck<'a> {
                 loaded_at: reference.loaded_at,
             }),
             rows: main_rows,
+            spans: (self.spans.iter())
+                .map(|span| (span.name, span.rows.len()))
+                .collect(),
             checked_at: Some(self.now),
             evaluated_at: self.alarms.evaluated_at,
             coverage: self.coverage,
@@ -176,7 +182,7 @@ impl<'a> ModelCheck<'a> {
             state,
             drifted,
             level,
-            sentence: explain::model(state, level, &self.features, main_rows),
+            sentence: explain::model(state, level, &self.features, main_rows, self.coverage),
             budget: self.budget(),
             checks: Vec::new(),
             features: self.features,
@@ -259,11 +265,12 @@ impl<'a> ModelCheck<'a> {
                 .then(|| detectable_shift(threshold))
                 .flatten(),
             missing: share(measured.missing, measured.rows),
+            mistyped: share(measured.mistyped, measured.rows),
             unseen: share(measured.unseen, measured.n_current).filter(|_| categorical),
             quantiles: measured.quantiles,
             sentence,
             checks,
-            picture: Some(measured.picture),
+            picture: Some(measured.picture).filter(|_| measured.n_current > 0),
         }
     }
 
@@ -302,7 +309,9 @@ impl<'a> ModelCheck<'a> {
         };
         let level = match (state, span.name) {
             (State::Drifted | State::TypeChanged, SpanName::Main) => Level::Alert,
-            (State::Drifted | State::TypeChanged, _) => Level::Warn,
+            (State::Drifted | State::TypeChanged, _) | (State::LowCoverage, SpanName::Main) => {
+                Level::Warn
+            }
             _ => Level::Ok,
         };
         let verdict = match state {
@@ -311,7 +320,8 @@ impl<'a> ModelCheck<'a> {
             _ => None,
         };
         // Below min_rows no figure is exported: it would be noise with a name.
-        let shown = !matches!(state, State::Insufficient | State::Warming);
+        let few = measured.rows < span.min_rows;
+        let shown = !few && !matches!(state, State::Insufficient | State::Warming);
         let result = measured.result.filter(|_| shown);
         let decision = decision.filter(|_| shown);
         let report = CheckReport {
@@ -338,7 +348,9 @@ impl<'a> ModelCheck<'a> {
     /// What stands in the way of a decision, if anything does.
     fn obstacle(&self, span: &SpanRows, measured: &Measurement) -> Option<State> {
         let present = measured.rows - measured.missing;
-        if measured.mistyped * 2 > present && present * PRESENT_SHARE >= span.min_rows {
+        if !self.covered() {
+            Some(State::LowCoverage)
+        } else if measured.mistyped * 2 > present && present * PRESENT_SHARE >= span.min_rows {
             Some(State::TypeChanged)
         } else if measured.rows < span.min_rows
             || measured.n_current * PRESENT_SHARE < span.min_rows
@@ -349,8 +361,6 @@ impl<'a> ModelCheck<'a> {
             } else {
                 State::Insufficient
             })
-        } else if !self.covered() {
-            Some(State::LowCoverage)
         } else if span.stale(self.now) {
             Some(State::Stale)
         } else if measured.constant {
@@ -420,6 +430,7 @@ fn without_reference(column: &Column) -> FeatureReport {
         severity: None,
         detectable: None,
         missing: None,
+        mistyped: None,
         unseen: None,
         quantiles: None,
         sentence: format!(

@@ -8,6 +8,9 @@ use crate::timestamp::Timestamp;
 /// Readings kept are at least this far apart; a day of them is 1,440.
 const APART: Duration = Duration::from_secs(60);
 
+/// Fewer exchanges than this say nothing about the rest.
+const ENOUGH: u64 = 10;
+
 /// Running totals as read at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
@@ -35,7 +38,7 @@ impl Coverage {
     }
 
     /// Takes in the totals at `now` and returns the coverage since the span's start, 0 to 1; `None`
-    /// where nothing was offered.
+    /// where too few were offered.
     pub fn read(&mut self, now: Timestamp, totals: Totals) -> Option<f64> {
         let start = now.minus(self.span);
         while self.readings.len() > 1 && self.readings[1].0 <= start {
@@ -50,7 +53,7 @@ impl Coverage {
         }
         let captured = totals.captured.saturating_sub(first.captured);
         let lost = totals.lost.saturating_sub(first.lost);
-        (captured + lost > 0).then(|| captured as f64 / (captured + lost) as f64)
+        (captured + lost >= ENOUGH).then(|| captured as f64 / (captured + lost) as f64)
     }
 }
 
@@ -64,6 +67,7 @@ mod tests {
         let totals = |captured, lost| Totals { captured, lost };
         let mut coverage = Coverage::new(Duration::from_secs(600), minute(0));
         assert_eq!(coverage.read(minute(0), totals(0, 0)), None);
+        assert_eq!(coverage.read(minute(0), totals(4, 5)), None);
         assert_eq!(coverage.read(minute(1), totals(10, 10)), Some(0.5));
         assert_eq!(coverage.read(minute(5), totals(30, 10)), Some(0.75));
         assert_eq!(coverage.read(minute(12), totals(40, 10)), Some(1.0));

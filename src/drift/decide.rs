@@ -139,20 +139,27 @@ impl PolicyAt {
                 (significant, threshold, relative, log10_p)
             }
             Evidence::Chi2 {
-                statistic,
                 dof,
+                pooled,
+                pooled_dof,
                 log10_p,
             } => {
+                let statistic = result.statistic;
                 let threshold = (alpha > 0.0).then(|| chi2::isf(alpha, dof));
+                // The plain rule is the plain test.
+                let (pooled, log10_p) = match self.rule {
+                    Rule::PValue => (f64::INFINITY, result.log10_p),
+                    Rule::Budget => (pooled / chi2::isf(alpha, pooled_dof), log10_p),
+                };
                 // χ² grows with the square of the effect; its root ranks beside D.
-                let by_test = threshold.map(|threshold| (statistic / threshold).sqrt());
+                let by_test = threshold.map(|threshold| (statistic / threshold).min(pooled).sqrt());
                 let by_effect = if floor > 0.0 {
                     result.effect / floor
                 } else {
                     f64::INFINITY
                 };
                 let relative = by_test.map(|ratio| ratio.min(by_effect));
-                let significant = threshold.is_some_and(|threshold| statistic >= threshold);
+                let significant = by_test.is_some_and(|ratio| ratio >= 1.0);
                 (significant, threshold, relative, log10_p)
             }
         };

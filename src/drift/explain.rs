@@ -52,8 +52,17 @@ pub fn p_value(log10_p: f64) -> String {
 #[must_use]
 pub fn column(name: &str, state: State, check: &CheckReport, measured: &Measurement) -> String {
     match state {
-        State::Drifted => format!("{name} has drifted: {}.", difference(check, measured)),
-        State::Ok => format!("{name} looks like the reference: {}.", closeness(check)),
+        State::Drifted => {
+            let difference = difference(check, measured);
+            format!("{name} has drifted: {difference}{}.", left_out(measured))
+        }
+        State::Ok => {
+            let closeness = closeness(check);
+            format!(
+                "{name} looks like the reference: {closeness}{}.",
+                left_out(measured)
+            )
+        }
         State::Constant => format!("{name} holds one and the same value on both sides."),
         State::TypeChanged => format!(
             "{name} has changed its type: {} of {} current values are not {}.",
@@ -67,7 +76,7 @@ pub fn column(name: &str, state: State, check: &CheckReport, measured: &Measurem
         ),
         State::Stale => format!("{name}: no row has come for longer than the span compared."),
         State::LowCoverage => {
-            format!("{name}: too much of the traffic was not captured for a verdict.")
+            format!("{name}: too few of the exchanges could be read and stored for a verdict.")
         }
         _ => format!("{name}: no verdict."),
     }
@@ -79,13 +88,24 @@ pub fn too_few(name: &str, present: usize, rows: usize, min_rows: usize) -> Stri
     if present < rows {
         format!("{name}: {present} of {rows} rows hold a value; a check needs {min_rows}.")
     } else {
-        format!("{name}: {rows} of the {min_rows} rows a check needs have come.")
+        format!("{name}: {rows} of the {min_rows} rows a check needs.")
     }
 }
 
 /// The verdict on a model: what drifted, or why nothing can be said.
 #[must_use]
-pub fn model(state: State, level: Level, features: &[FeatureReport], rows: usize) -> String {
+pub fn model(
+    state: State,
+    level: Level,
+    features: &[FeatureReport],
+    rows: usize,
+    coverage: Option<f64>,
+) -> String {
+    let rows_text = if rows == 1 {
+        "1 row".to_owned()
+    } else {
+        format!("{rows} rows")
+    };
     let named = |wanted: &dyn Fn(&FeatureReport) -> bool| -> Vec<&FeatureReport> {
         features.iter().filter(|f| wanted(f)).collect()
     };
@@ -124,12 +144,15 @@ pub fn model(state: State, level: Level, features: &[FeatureReport], rows: usize
                 features.len()
             )
         }
-        State::Insufficient => format!("Not enough data yet: {rows} rows."),
+        State::Insufficient => format!("Not enough data yet: {rows_text}."),
         State::Warming => {
-            format!("Not enough data since the reference or version changed: {rows} rows.")
+            format!("Not enough data since the reference or version changed: {rows_text}.")
         }
         State::NoReference => "No reference to compare with.".to_owned(),
-        State::LowCoverage => "No verdict: too much of the traffic was not captured.".to_owned(),
+        State::LowCoverage => format!(
+            "No verdict: only {} of the exchanges could be read and stored.",
+            percent(coverage.unwrap_or(0.0))
+        ),
         State::Stale => "No verdict: no row has come for longer than the main span.".to_owned(),
         State::TypeChanged => {
             let changed = named(&|f| f.state == State::TypeChanged);
@@ -166,15 +189,32 @@ fn difference(check: &CheckReport, measured: &Measurement) -> String {
         }
         (Picture::Shares(shares), _) => match most_moved(shares) {
             Some(share) => format!(
-                "{} of rows are {:?}, {} in the reference (χ² = {statistic}{p})",
+                "{} of rows are {}, {} in the reference (χ² = {statistic}{p})",
                 percent(share.current),
-                share.name,
+                if share.group {
+                    share.name.clone()
+                } else {
+                    format!("{:?}", share.name)
+                },
                 percent(share.reference),
             ),
             None => format!("χ² = {statistic}{p}"),
         },
         _ => format!("D = {statistic}{p}"),
     }
+}
+
+/// What of the rows was not compared, where it is much.
+fn left_out(measured: &Measurement) -> String {
+    let share = |count: usize| count as f64 / measured.rows.max(1) as f64;
+    let words = [
+        (measured.mistyped, "of another type"),
+        (measured.missing, "missing"),
+    ];
+    let noted = words.into_iter().filter(|(count, _)| share(*count) >= 0.05);
+    noted
+        .map(|(count, what)| format!("; {} {what}", percent(share(count))))
+        .collect()
 }
 
 fn closeness(check: &CheckReport) -> String {

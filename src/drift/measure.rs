@@ -1,5 +1,7 @@
 //! One column of current rows against its reference: the figures, before anything is decided.
 
+use std::collections::BTreeMap;
+
 use super::chi2;
 use super::ks;
 use super::picture::{Gap, Picture};
@@ -65,12 +67,14 @@ pub enum Evidence {
         /// p-value of the decision, decimal logarithm.
         log10_p: f64,
     },
-    /// The χ² of the table whose sparse cells are pooled.
+    /// χ², plain and with the sparse cells pooled.
     Chi2 {
-        /// The pooled statistic.
-        statistic: f64,
-        /// Its degrees of freedom.
+        /// Degrees of freedom of the plain test.
         dof: u32,
+        /// The statistic of the pooled table.
+        pooled: f64,
+        /// Its degrees of freedom.
+        pooled_dof: u32,
         /// p-value of the decision, decimal logarithm.
         log10_p: f64,
     },
@@ -137,10 +141,12 @@ fn numeric(reference: &Numbers, mut tally: Tally) -> Measurement {
 }
 
 fn categorical(reference: &Categories, tally: &Tally) -> Measurement {
-    let unseen = tally.unseen as u64;
-    // Categories the reference does not hold are one more column, with nothing on its side.
-    let reference_counts: Vec<u64> = reference.counts.iter().copied().chain([0]).collect();
-    let current_counts: Vec<u64> = tally.counts.iter().copied().chain([unseen]).collect();
+    let unseen: u64 = tally.unseen.values().sum();
+    // A category the reference does not hold has nothing on its side, and a column of its own.
+    let nothing = std::iter::repeat_n(0, tally.unseen.len());
+    let reference_counts: Vec<u64> = reference.counts.iter().copied().chain(nothing).collect();
+    let counted = tally.unseen.values().copied();
+    let current_counts: Vec<u64> = tally.counts.iter().copied().chain(counted).collect();
     let n_reference: u64 = reference_counts.iter().sum();
     let n_current: u64 = current_counts.iter().sum();
     let result = chi2::homogeneity(&reference_counts, &current_counts).map(|test| {
@@ -157,9 +163,11 @@ fn categorical(reference: &Categories, tally: &Tally) -> Measurement {
             log10_p: test.log10_p,
             effect: total_variation(&reference_counts, &current_counts),
             evidence: Evidence::Chi2 {
-                statistic: decision.statistic,
-                dof: decision.dof,
-                log10_p: decision.log10_p,
+                dof: test.dof,
+                pooled: decision.statistic,
+                pooled_dof: decision.dof,
+                // Both must be significant: sparse cells make the plain test too eager.
+                log10_p: test.log10_p.max(decision.log10_p),
             },
             location: None,
             sign: None,
@@ -172,7 +180,7 @@ fn categorical(reference: &Categories, tally: &Tally) -> Measurement {
         n_reference: usize::try_from(n_reference).unwrap_or(usize::MAX),
         n_current: usize::try_from(n_current).unwrap_or(usize::MAX),
         missing: tally.missing,
-        unseen: tally.unseen,
+        unseen: usize::try_from(unseen).unwrap_or(usize::MAX),
         mistyped: tally.mistyped,
         constant,
         result,
@@ -186,7 +194,8 @@ fn categorical(reference: &Categories, tally: &Tally) -> Measurement {
 struct Tally {
     rows: usize,
     missing: usize,
-    unseen: usize,
+    /// Counts of unseen words by their hash, in the order of the hashes.
+    unseen: BTreeMap<u32, u64>,
     mistyped: usize,
     numbers: Vec<f64>,
     counts: Vec<u64>,
@@ -202,12 +211,12 @@ impl Tally {
             tally.rows += 1;
             match value {
                 Value::Missing => tally.missing += 1,
-                Value::Unseen => tally.unseen += 1,
+                Value::Unseen(word) => *tally.unseen.entry(word).or_default() += 1,
                 Value::Mistyped => tally.mistyped += 1,
                 Value::Number(number) => tally.numbers.push(number),
                 Value::Category(code) => match tally.counts.get_mut(code as usize) {
                     Some(count) => *count += 1,
-                    None => tally.unseen += 1,
+                    None => *tally.unseen.entry(code).or_default() += 1,
                 },
             }
         }
@@ -290,6 +299,42 @@ mod tests {
         assert_eq!(measured.unseen, 1);
         // ½(|3/6−1/5| + |2/6−3/5| + |1/6−0| + |0−1/5|) = 7/15
         assert!((result.effect - 7.0 / 15.0).abs() < 1e-15);
+    }
+
+    /// Draws of one distribution must not look like drift, however many categories it has and
+    /// however many of them the reference happens to lack.
+    #[test]
+    fn many_rare_categories_are_no_drift() {
+        let mut state = 0x5EED_u64;
+        let mut word = || {
+            // xorshift64*, then Zipf over 300 words by the inverse of ln.
+            state ^= state >> 12;
+            state ^= state << 25;
+            state ^= state >> 27;
+            let uniform =
+                (state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) as f64 / (1u64 << 53) as f64;
+            Cell::Text(format!("w{}", 300f64.powf(uniform) as u32).into())
+        };
+        let mut flagged = 0;
+        for _ in 0..60 {
+            let cells: Vec<Cell> = (0..1000).map(|_| word()).collect();
+            let reference = ColumnReference::new(Kind::Categorical, cells);
+            let measured = measure(&reference, (0..3000).map(|_| reference.encode(&word())));
+            assert!(measured.unseen > 0, "every word was seen: no test");
+            let Some(TestResult {
+                evidence: Evidence::Chi2 { log10_p, .. },
+                ..
+            }) = measured.result
+            else {
+                panic!("a chi-squared test");
+            };
+            flagged += usize::from(log10_p < -2.0);
+        }
+        // 60 tests at α = 0.01; scipy.stats.binom.sf(4, 60, .01) → 0.0003
+        assert!(
+            flagged <= 4,
+            "{flagged} of 60 draws of one distribution differ at 1 %"
+        );
     }
 
     #[test]

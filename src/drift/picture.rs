@@ -40,6 +40,8 @@ pub enum Picture {
 pub struct Share {
     /// The category, or what a group of them is called.
     pub name: String,
+    /// Whether it stands for several categories.
+    pub group: bool,
     /// Its share of the reference, 0 to 1.
     pub reference: f64,
     /// Its share of the current rows, 0 to 1.
@@ -63,23 +65,24 @@ impl Picture {
     pub fn shares(reference: &Categories, current: &[u64], unseen: u64) -> Self {
         let n_reference = reference.counts.iter().sum::<u64>().max(1) as f64;
         let n_current = (current.iter().sum::<u64>() + unseen).max(1) as f64;
-        let bar = |name: &str, r: u64, c: u64| Share {
+        let bar = |name: &str, group: bool, r: u64, c: u64| Share {
             name: name.to_owned(),
+            group,
             reference: r as f64 / n_reference,
             current: c as f64 / n_current,
         };
         let mut bars: Vec<Share> = (reference.names.iter())
             .zip(reference.counts.iter().zip(current))
             .take(BARS)
-            .map(|(name, (r, c))| bar(name, *r, *c))
+            .map(|(name, (r, c))| bar(name, false, *r, *c))
             .collect();
         if reference.names.len() > BARS {
             let rest = |counts: &[u64]| counts[BARS..].iter().sum();
             let name = format!("{} others", reference.names.len() - BARS);
-            bars.push(bar(&name, rest(&reference.counts), rest(current)));
+            bars.push(bar(&name, true, rest(&reference.counts), rest(current)));
         }
         if unseen > 0 {
-            bars.push(bar("not in the reference", 0, unseen));
+            bars.push(bar("not in the reference", true, 0, unseen));
         }
         Self::Shares(bars)
     }

@@ -1,6 +1,7 @@
 //! The reference: every checked column of the training data, sorted or counted once.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::feature::{Cell, Kind};
 use crate::timestamp::Timestamp;
@@ -59,8 +60,9 @@ pub enum Value {
     Number(f64),
     /// The index of a reference category.
     Category(u32),
-    /// A category the reference does not hold.
-    Unseen,
+    /// A category the reference does not hold, by the hash of its word: different words count
+    /// apart, as they do for scipy.
+    Unseen(u32),
     /// A value of a type that does not belong in the column, such as text among numbers.
     Mistyped,
 }
@@ -77,7 +79,7 @@ impl Reference {
             .map(|(cell, column)| match column {
                 Some(column) => column.encode(cell),
                 None if *cell == Cell::Missing => Value::Missing,
-                None => Value::Unseen,
+                None => Value::Unseen(0),
             })
             .collect()
     }
@@ -142,10 +144,13 @@ impl ColumnReference {
         match self {
             Self::Numeric(_) => cell.as_number().map_or(Value::Mistyped, Value::Number),
             Self::Text(_) => length(cell).map_or(Value::Mistyped, Value::Number),
-            Self::Categorical(categories) => cell
-                .category()
-                .and_then(|name| categories.codes.get(name.as_ref()))
-                .map_or(Value::Unseen, |code| Value::Category(*code)),
+            Self::Categorical(categories) => match cell.category() {
+                None => Value::Missing,
+                Some(name) => match categories.codes.get(name.as_ref()) {
+                    Some(code) => Value::Category(*code),
+                    None => Value::Unseen(word_hash(&name)),
+                },
+            },
         }
     }
 }
@@ -192,6 +197,13 @@ impl Categories {
 
 fn codes(names: &[Box<str>]) -> HashMap<Box<str>, u32> {
     (0u32..).zip(names).map(|(i, n)| (n.clone(), i)).collect()
+}
+
+/// 32 bits are enough to tell the unseen words of one comparison apart.
+fn word_hash(word: &str) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    word.hash(&mut hasher);
+    hasher.finish() as u32
 }
 
 /// The length of a text in characters (Unicode scalar values, as Python's `len`).
@@ -242,7 +254,8 @@ mod tests {
             column.encode(&Cell::Bool(true)),
             column.encode(&text("true"))
         );
-        assert_eq!(column.encode(&text("c")), Value::Unseen);
+        assert!(matches!(column.encode(&text("c")), Value::Unseen(_)));
+        assert_ne!(column.encode(&text("c")), column.encode(&text("d")));
         assert_eq!(column.encode(&Cell::Missing), Value::Missing);
     }
 

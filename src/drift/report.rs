@@ -32,6 +32,9 @@ pub struct ModelReport {
     pub reference: Option<ReferenceInfo>,
     /// Rows compared in the main span.
     pub rows: usize,
+    /// Rows compared in each span; not part of the JSON.
+    #[serde(skip)]
+    pub spans: Vec<(SpanName, usize)>,
     /// When the figures were last measured.
     pub checked_at: Option<Timestamp>,
     /// When the verdict was last decided.
@@ -101,6 +104,8 @@ pub struct FeatureReport {
     pub detectable: Option<f64>,
     /// Share of current rows in which the value is missing.
     pub missing: Option<f64>,
+    /// Share of current rows whose value is of a type that does not belong in the column.
+    pub mistyped: Option<f64>,
     /// Share of current values whose category the reference does not hold.
     pub unseen: Option<f64>,
     /// Quantiles on both sides, for numbers.

@@ -12,7 +12,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 
 use crate::drift::Report;
-use crate::drift::report::{ModelReport, SpanName};
+use crate::drift::report::ModelReport;
 use crate::exchange::{DropReason, Outcome};
 use crate::model::ModelName;
 use crate::timestamp::Timestamp;
@@ -172,9 +172,9 @@ const SCALARS: &[(Series, Observe)] = &[
     }),
     (catalogue::CURRENT_ROWS, |snapshot, _, observe| {
         for model in &snapshot.report.models {
-            for (span, rows) in current_rows(model) {
+            for (span, rows) in &model.spans {
                 let labels = [label(&model.model), KeyValue::new("span", span.as_str())];
-                observe(&labels, rows as f64);
+                observe(&labels, *rows as f64);
             }
         }
     }),
@@ -270,23 +270,6 @@ fn per_report(
             observe(&[label(&model.model)], value);
         }
     }
-}
-
-/// The rows of each span that was compared: of the main one as reported, of another those of its
-/// fullest column.
-fn current_rows(model: &ModelReport) -> Vec<(SpanName, usize)> {
-    let mut rows = vec![(SpanName::Main, model.rows)];
-    let checks = || model.features.iter().flat_map(|feature| &feature.checks);
-    for span in [SpanName::Fast, SpanName::SinceReference] {
-        let of_span = checks().filter(|check| check.span == span);
-        rows.extend(
-            of_span
-                .map(|check| check.n_current)
-                .max()
-                .map(|n| (span, n)),
-        );
-    }
-    rows
 }
 
 fn label(model: &ModelName) -> KeyValue {

@@ -56,6 +56,7 @@ fn feature(name: &str) -> FeatureReport {
         since: Some(NOW),
         severity: Some(2.5),
         detectable: None,
+        mistyped: None,
         missing: Some(0.0),
         unseen: Some(0.125),
         quantiles: Some(QuantilePair {
@@ -73,6 +74,7 @@ fn unknown(name: &str) -> FeatureReport {
         state: State::Insufficient,
         drifted: None,
         since: None,
+        mistyped: None,
         missing: None,
         unseen: Some(f64::NAN),
         quantiles: None,
@@ -97,6 +99,10 @@ fn model(features: Vec<FeatureReport>) -> ModelReport {
             loaded_at: NOW,
         }),
         rows: 100,
+        spans: vec![
+            (crate::drift::report::SpanName::Main, 100),
+            (crate::drift::report::SpanName::Fast, 90),
+        ],
         checked_at: Some(NOW),
         evaluated_at: Some(NOW),
         coverage: Some(0.5),

@@ -16,13 +16,10 @@ def ks(reference, current):
 
 
 def chi2(reference, current):
-    """The 2 x K test of homogeneity: the reference's categories, and one for all it has not."""
+    """The 2 x K test of homogeneity over the categories of both."""
     reference, current = present(reference), present(current)
     before, now = Counter(reference), Counter(current)
-    columns = [[before[category], now[category]] for category in sorted(before)]
-    unseen = sum(count for category, count in now.items() if category not in before)
-    if unseen:
-        columns.append([0, unseen])
+    columns = [[before[category], now[category]] for category in sorted(before | now)]
     result = chi2_contingency(np.array(columns).T, correction=False)
     return result.statistic, result.pvalue, len(reference), len(current)
 

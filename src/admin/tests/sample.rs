@@ -73,6 +73,7 @@ pub(in crate::admin) fn numeric(name: &str, shift: f64) -> FeatureReport {
         since: drifted.then(|| ago(7500)),
         severity: Some(d / 0.1312),
         detectable: Some(0.21),
+        mistyped: None,
         missing: Some(0.0),
         unseen: None,
         quantiles: Some(QuantilePair {
@@ -103,6 +104,7 @@ pub(in crate::admin) fn numeric(name: &str, shift: f64) -> FeatureReport {
 fn categorical(name: &str) -> FeatureReport {
     let share = |name: &str, reference, current| Share {
         name: name.to_owned(),
+        group: false,
         reference,
         current,
     };
@@ -135,6 +137,7 @@ pub(in crate::admin) fn without_verdict(name: &str, state: State) -> FeatureRepo
         drifted: None,
         level: Level::Ok,
         severity: None,
+        mistyped: None,
         missing: None,
         detectable: None,
         quantiles: None,
@@ -160,6 +163,7 @@ fn model(name: &str, state: State, features: Vec<FeatureReport>) -> ModelReport 
             loaded_at: ago(4 * 86_400),
         }),
         rows: 8213,
+        spans: vec![(crate::drift::report::SpanName::Main, 8213)],
         checked_at: Some(ago(12)),
         evaluated_at: Some(ago(1900)),
         coverage: Some(0.9987),

@@ -114,7 +114,7 @@ fn too_few_rows_give_no_verdict_and_no_figure() {
     );
     assert_eq!(
         report.features[0].sentence,
-        "x: 49 of the 100 rows a check needs have come."
+        "x: 49 of the 100 rows a check needs."
     );
     model.changed = true;
     let report = model.check(rows(1, 50, 900.0), None, 61).report;

@@ -100,7 +100,10 @@ fn codes_are_compared_as_written() {
         loaded.column("zip").encode(&text("01234")),
         Value::Category(_)
     ));
-    assert_eq!(loaded.column("zip").encode(&number(1234.0)), Value::Unseen);
+    assert!(matches!(
+        loaded.column("zip").encode(&number(1234.0)),
+        Value::Unseen(_)
+    ));
     assert!(
         loaded.notes[0].starts_with("zip holds codes"),
         "{:?}",

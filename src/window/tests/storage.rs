@@ -246,6 +246,7 @@ pub(super) fn report() -> ModelReport {
         version: "v1".to_owned(),
         reference: None,
         rows: 1000,
+        spans: vec![(crate::drift::report::SpanName::Main, 1000)],
         checked_at: Some(Timestamp(T0)),
         evaluated_at: None,
         coverage: None,

@@ -9,6 +9,7 @@ mod status;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -16,6 +17,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 
 use crate::admin;
@@ -38,6 +40,9 @@ const GRACE: Duration = Duration::from_secs(25);
 
 /// Of which this much at the end is for writing down what the tap still holds.
 const FLUSH: Duration = Duration::from_secs(5);
+
+/// Files and sockets of driftd's own: listeners, window, admin connections, logs.
+const OWN_FILES: usize = 128;
 
 const JOIN_POLL: Duration = Duration::from_millis(2);
 
@@ -244,7 +249,7 @@ impl Bound {
         let durations = monitor.durations();
 
         let routes = Routes::new(models.iter().map(|model| model.paths.as_slice()));
-        let server = proxy::Proxy::new(models::proxy_config(&config, &models), routes);
+        let server = proxy::Proxy::new(models::proxy_config(&config, &models, places()), routes);
         let observer = || -> proxy::SharedObserver {
             Arc::new(status::Seen {
                 shard: traffic.shard(),
@@ -329,6 +334,35 @@ impl Bound {
         tracing::info!("Stopped");
         Ok(())
     }
+}
+
+/// Client connections there are file descriptors for: each needs one, and its upstream another.
+/// Raises the soft limit to the hard one first.
+fn places() -> NonZeroUsize {
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let raised = Rlimit {
+            current: limit.maximum,
+            ..limit
+        };
+        if setrlimit(Resource::Nofile, raised).is_ok() {
+            limit = raised;
+        }
+    }
+    let open = limit.current.map_or(usize::MAX, |most| {
+        usize::try_from(most).unwrap_or(usize::MAX)
+    });
+    let places = open.saturating_sub(OWN_FILES) / 2;
+    let most = proxy::DEFAULT_MAX_CONNECTIONS.get();
+    let places = places.min(most);
+    if places < most {
+        tracing::info!(
+            places,
+            open_files = open,
+            "Client connections are limited by open files"
+        );
+    }
+    NonZeroUsize::new(places).unwrap_or(NonZeroUsize::MIN)
 }
 
 async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, Error> {

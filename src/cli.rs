@@ -1,7 +1,7 @@
 //! The command line: parses it, runs the command, maps outcomes to exit codes.
 //!
-//! Exit codes: 0 done; 1 failed at run time (`check`: drift found); 2 wrong usage (`check`: nothing
-//! could be checked); 78 bad configuration, with every problem on stderr.
+//! Exit codes: 0 done; 1 failed at run time; 78 bad configuration or usage, with every problem on
+//! stderr. `check`: 0 no drift, 1 drift, 2 nothing could be checked.
 
 #![expect(
     clippy::print_stdout,
@@ -108,7 +108,16 @@ enum Failure {
 /// Parses the command line and runs the command.
 #[must_use]
 pub fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no failures; a flag that cannot be used is bad configuration.
+            let code = if error.use_stderr() { EXIT_CONFIG } else { 0 };
+            drop(error.print());
+            return ExitCode::from(code);
+        }
+    };
+    let outcome = match cli.command {
         Command::Run(args) => run::run(args),
         Command::Demo(args) => run::demo(&args),
         Command::Init(args) => init::init(&args),

@@ -107,6 +107,27 @@ pub fn load(
     validate(merged.value, &base, merged.warnings)
 }
 
+/// The admin address alone, for whoever only wants to ask a running driftd: the rest of the
+/// configuration need not be at hand.
+///
+/// # Errors
+/// What is wrong with it, or with the file as a whole.
+pub fn admin_address(
+    file: Option<&Path>,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<SocketAddr, Problems> {
+    let default = Path::new(DEFAULT_FILE);
+    let file = file.or_else(|| default.exists().then_some(default));
+    let merged = sources::merge(file, environment, Given::default())?;
+    let problems = Collector::default();
+    let given = Section::new("", merged.value, &problems).address("admin");
+    let found = problems.into_vec();
+    match given.or_else(|| DEFAULT_ADMIN.parse().ok()) {
+        Some(address) if found.is_empty() => Ok(address),
+        _ => Err(Problems(found)),
+    }
+}
+
 /// Validates settings a program gives, with no file and no environment.
 ///
 /// # Errors
@@ -172,6 +193,7 @@ fn validate(value: Value, base: &Path, warnings: Vec<String>) -> Result<Config, 
     let (tap, exclude, sample) = tap(top.section("tap"));
     let drift = drift(top.section("drift"));
     let models = models::models(&mut top, base, &common, &drift);
+    coherent(&top, &window, &drift);
     top.finish();
 
     let mut found = problems.into_vec();
@@ -203,6 +225,43 @@ fn validate(value: Value, base: &Path, warnings: Vec<String>) -> Result<Config, 
             found.sort_by(|a, b| (&a.origin, &a.key).cmp(&(&b.origin, &b.key)));
             found.dedup();
             Err(Problems(found))
+        }
+    }
+}
+
+/// Settings that are right each for itself and wrong together.
+fn coherent(top: &Section<'_>, window: &window::Config, drift: &monitor::Config) {
+    for (name, span) in [
+        ("drift.current", Some(&drift.main)),
+        ("drift.fast", drift.fast.as_ref()),
+    ] {
+        let Some(span) = span else { continue };
+        let rows = match span.length {
+            SpanLength::Rows(rows) => rows,
+            SpanLength::Time(length) => {
+                if length > window.keep_for {
+                    top.lacks(
+                        name,
+                        "reaches further back than window.keep_for; lengthen that".to_owned(),
+                    );
+                }
+                if length > span.max_age {
+                    top.lacks(
+                        name,
+                        "reaches further back than drift.max_age; lengthen that".to_owned(),
+                    );
+                }
+                span.min_rows
+            }
+        };
+        // The newer half of the window is whole, the older half is thinned.
+        let needed = 2 * rows as u64;
+        if window.keep_rows < needed {
+            let message = format!(
+                "{} is too few for {name}; write at least {needed}",
+                window.keep_rows
+            );
+            top.lacks("window.keep_rows", message);
         }
     }
 }

@@ -33,7 +33,7 @@ pub const MAX_ROWS: usize = 100_000;
 
 /// Cells read from one exchange at most (16 bytes each). Objects may name one column of many, so
 /// the body's size alone does not bound them.
-pub const MAX_CELLS: usize = 4_000_000;
+pub const MAX_CELLS: usize = 1_000_000;
 
 /// Reads the exchanges of one model.
 #[derive(Debug, Clone)]

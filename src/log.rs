@@ -3,6 +3,7 @@
 
 use std::io::{IsTerminal, stderr};
 
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -10,12 +11,24 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// Level without `RUST_LOG`.
 const DEFAULT_LEVEL: &str = "info";
 
-/// Starts logging. `json`: JSON lines; `None`: colours only where a terminal shows them.
+/// Lines waiting to be written; more are dropped, because nothing may wait for whoever reads them.
+const LINES: usize = 10_000;
+
+/// Writes what is waiting when dropped; keep it until the end.
+#[derive(Debug)]
+pub struct Log(#[allow(dead_code, reason = "held for its drop")] WorkerGuard);
+
+/// Starts logging, on a thread of its own. `json`: JSON lines; `None`: colours only where a terminal shows them.
 /// `RUST_LOG` narrows or widens what is logged. A second call does nothing.
-pub fn start(json: Option<bool>) {
+#[must_use = "dropping it ends the log"]
+pub fn start(json: Option<bool>) -> Log {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LEVEL));
-    let builder = fmt().with_env_filter(filter).with_writer(stderr);
+    let lossy = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(LINES);
+    let (writer, guard) = lossy.thread_name("driftd-log").finish(stderr());
+    let builder = fmt().with_env_filter(filter).with_writer(writer);
     let started = if json.unwrap_or(false) {
         builder
             .json()
@@ -32,4 +45,5 @@ pub fn start(json: Option<bool>) {
             .try_init()
     };
     drop(started);
+    Log(guard)
 }

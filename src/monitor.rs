@@ -84,6 +84,8 @@ struct Tracked {
     coverage: Coverage,
     last: Vec<(SpanName, Decided)>,
     level: Level,
+    /// Verdicts the window does not hold yet.
+    unsaved: bool,
 }
 
 // === impl Config ===
@@ -130,7 +132,7 @@ impl Monitor {
                 if let Some(live) = &watched.live {
                     rebuild(&window, index, live, now);
                 }
-                Tracked::new(watched, Coverage::new(span, now))
+                Tracked::new(watched, Coverage::new(span, now), now)
             })
             .collect();
         let mut monitor = Self {
@@ -159,7 +161,7 @@ impl Monitor {
             let wait = next.saturating_duration_since(Instant::now());
             match stop.recv_timeout(wait) {
                 Err(RecvTimeoutError::Timeout) => {}
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => return self.save_rest(),
             }
             // A defect in one check must not end all later ones.
             let check = AssertUnwindSafe(|| self.check(Timestamp::now(), &mut Pace::gentle(stop)));
@@ -168,6 +170,26 @@ impl Monitor {
             }
             // A check that took longer than its interval does not run again at once.
             next = (next + self.config.every).max(Instant::now());
+        }
+    }
+
+    /// Tests of one check of all models: what the budget is shared by.
+    fn tests(&self) -> usize {
+        let live = self
+            .models
+            .iter()
+            .filter_map(|model| model.watched.live.as_ref());
+        let columns = live.map(|live| live.reference.columns.iter().flatten().count());
+        columns.sum::<usize>() * self.config.spans().count()
+    }
+
+    /// Stores the verdicts that could not be stored when they were made.
+    fn save_rest(&mut self) {
+        let report = self.report.load_full();
+        for (index, tracked) in self.models.iter_mut().enumerate() {
+            if let Some(report) = report.models.get(index).filter(|_| tracked.unsaved) {
+                save(&self.window, index, tracked, report);
+            }
         }
     }
 
@@ -195,7 +217,9 @@ impl Monitor {
         pace: &mut Pace<'_>,
     ) -> Option<ModelReport> {
         let totals = totals(&self.counters, index);
+        let tests = self.tests();
         let tracked = &mut self.models[index];
+        tracked.not_after(now);
         let coverage = tracked.coverage.read(now, totals);
         let Watched {
             name,
@@ -217,6 +241,7 @@ impl Monitor {
             reference: live.as_ref().map(|live| &live.reference),
             policies,
             allowance: self.config.allowance,
+            tests,
             min_coverage: self.config.min_coverage,
             changed: *changed,
         };
@@ -229,11 +254,9 @@ impl Monitor {
         tracked.remember(&checked.decided);
         tracked.watched.alarms = alarms;
         tracked.announce(&checked.report, &checked.changes);
-        if !checked.decided.is_empty() || !checked.changes.is_empty() {
-            let saved = (self.window).save_check(index, &checked.report, &tracked.watched.alarms);
-            if let Err(error) = saved {
-                tracing::warn!(%error, model = %tracked.watched.name, "Check not written to the window; the next one will be");
-            }
+        tracked.unsaved |= !checked.decided.is_empty() || !checked.changes.is_empty();
+        if tracked.unsaved {
+            save(&self.window, index, tracked, &checked.report);
         }
         Some(checked.report)
     }
@@ -242,19 +265,42 @@ impl Monitor {
 // === impl Tracked ===
 
 impl Tracked {
-    fn new(watched: Watched, coverage: Coverage) -> Self {
-        let newest = watched.alarms.evaluated_row;
+    fn new(watched: Watched, coverage: Coverage, now: Timestamp) -> Self {
         let main = Decided {
             at: watched.alarms.evaluated_at,
-            row: newest,
+            row: watched.alarms.evaluated_row,
             alpha: None,
+        };
+        let newest = watched.live.as_ref().map_or(0, |live| {
+            let spans = live.spans();
+            spans
+                .iter()
+                .map(|(_, current)| current.newest())
+                .max()
+                .unwrap_or(0)
+        });
+        // When the fast span was last decided is not stored: after a restart it waits for rows.
+        let fast = match main.at {
+            Some(_) => Decided {
+                at: Some(now),
+                row: newest,
+                alpha: None,
+            },
+            None => main,
         };
         Self {
             coverage,
-            // The fast span's last decision is not stored: it starts from the main one's.
-            last: vec![(SpanName::Main, main), (SpanName::Fast, main)],
+            last: vec![(SpanName::Main, main), (SpanName::Fast, fast)],
             level: Level::Ok,
+            unsaved: false,
             watched,
+        }
+    }
+
+    /// Forgets decisions of the future: the clock was set back, and time counts from now.
+    fn not_after(&mut self, now: Timestamp) {
+        for (_, last) in &mut self.last {
+            last.at = last.at.map(|at| at.min(now));
         }
     }
 
@@ -300,11 +346,21 @@ impl Tracked {
     }
 }
 
+/// Stores the standing verdicts; what is refused now is tried again at the next check.
+fn save(window: &Window, index: usize, tracked: &mut Tracked, report: &ModelReport) {
+    let saved = window.save_check(index, report, &tracked.watched.alarms);
+    tracked.unsaved = saved.is_err();
+    if let Err(error) = saved {
+        let model = tracked.watched.name.as_str();
+        tracing::warn!(%error, model, "Verdict not written to the window yet");
+    }
+}
+
 /// Exchanges of a model captured and lost so far.
 fn totals(counters: &TapCounters, model: usize) -> Totals {
     let counted = counters.snapshot(model);
     Totals {
-        captured: counted.captured,
+        captured: counted.checked,
         lost: counted.undecodable + counted.dropped,
     }
 }

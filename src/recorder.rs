@@ -28,8 +28,6 @@ const POLL: Duration = Duration::from_millis(5);
 const BATCH_ROWS: usize = 2_000;
 /// … or at this many exchanges …
 const BATCH_EXCHANGES: usize = 2_000;
-/// Exchanges taken off the queue between two looks at the batch: a body may hold many rows.
-const DRAIN: usize = 64;
 /// … or when its first exchange has waited so long. A kill loses no more than this and the queue.
 const BATCH_AGE: Duration = Duration::from_millis(100);
 
@@ -71,6 +69,29 @@ struct Batch {
     since: Option<Instant>,
 }
 
+/// What is counted of a record once it is committed.
+#[derive(Debug)]
+struct Head {
+    model: usize,
+    outcome: Outcome,
+    time: Timestamp,
+    /// Answered with success and read: part of what checks rest on.
+    checked: bool,
+}
+
+// === impl Head ===
+
+impl Head {
+    fn of(record: &Record) -> Self {
+        Self {
+            model: record.exchange.model,
+            outcome: record.outcome,
+            time: record.exchange.started,
+            checked: record.checked && record.outcome == Outcome::Captured,
+        }
+    }
+}
+
 // === impl Recorder ===
 
 impl Recorder {
@@ -80,12 +101,16 @@ impl Recorder {
         let mut batch = Batch::default();
         let mut losses = Losses::new(self.models.len());
         loop {
-            let room = BATCH_EXCHANGES.saturating_sub(batch.records.len());
-            let mut idle = true;
-            let state = tap.drain(room.min(DRAIN), |tapped| {
-                idle = false;
-                self.take(tapped, &mut batch);
-            });
+            let mut state = TapState::Open;
+            let mut idle = false;
+            // One by one: a body may hold many rows, and a batch is bounded by its rows.
+            while !batch.full() && !idle {
+                idle = true;
+                state = tap.drain(1, |tapped| {
+                    idle = false;
+                    self.take(tapped, &mut batch);
+                });
+            }
             let closed = state == TapState::Closed;
             let due = batch
                 .since
@@ -162,15 +187,7 @@ impl Recorder {
         if batch.records.is_empty() {
             return;
         }
-        let heads: Vec<(usize, Outcome, Timestamp)> = (batch.records.iter())
-            .map(|record| {
-                (
-                    record.exchange.model,
-                    record.outcome,
-                    record.exchange.started,
-                )
-            })
-            .collect();
+        let heads: Vec<Head> = batch.records.iter().map(Head::of).collect();
         let encoded: Vec<Vec<Arc<[_]>>> = batch.records.iter().map(|r| self.encode(r)).collect();
         match self.window.commit(batch.records) {
             Ok(committed) => {
@@ -180,8 +197,17 @@ impl Recorder {
                     }
                 }
                 let rows = encoded.into_iter().zip(committed.rows);
-                for ((model, outcome, time), (values, ids)) in heads.into_iter().zip(rows) {
+                for (head, (values, ids)) in heads.into_iter().zip(rows) {
+                    let Head {
+                        model,
+                        outcome,
+                        time,
+                        checked,
+                    } = head;
                     self.counters.outcome(model, outcome, 1);
+                    if checked {
+                        self.counters.checked(model);
+                    }
                     let Some(live) = self.live(model) else {
                         continue;
                     };
@@ -199,8 +225,8 @@ impl Recorder {
             Err(error) => {
                 let reason = error.drop_reason();
                 losses.failed(&error);
-                for (model, _, _) in heads {
-                    self.counters.dropped(model, reason, 1);
+                for head in heads {
+                    self.counters.dropped(head.model, reason, 1);
                 }
             }
         }

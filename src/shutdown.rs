@@ -2,6 +2,7 @@
 
 use std::io;
 
+use rustix::process::Signal as Raw;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The signals that ask the process to end.
@@ -9,6 +10,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub struct Signals {
     term: Signal,
     int: Signal,
+    /// A file that reached its size limit: caught, so that the write fails instead of the process.
+    _file_size: Signal,
 }
 
 impl Signals {
@@ -20,6 +23,7 @@ impl Signals {
         Ok(Self {
             term: signal(SignalKind::terminate())?,
             int: signal(SignalKind::interrupt())?,
+            _file_size: signal(SignalKind::from_raw(Raw::XFSZ.as_raw()))?,
         })
     }
 

@@ -91,7 +91,7 @@ pub struct Opened {
 }
 
 /// What the window holds of one model at the start.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OpenedModel {
     /// Since when the version and reference in force have been in force.
     pub since: Timestamp,

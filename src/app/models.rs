@@ -1,5 +1,6 @@
 //! From configured models to what the stages need of them.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use crate::config::{Config, Model, Problem, Problems};
@@ -92,7 +93,11 @@ pub(super) fn open_window(
 }
 
 /// What the proxy needs to know.
-pub(super) fn proxy_config(config: &Config, models: &[Prepared]) -> proxy::Config {
+pub(super) fn proxy_config(
+    config: &Config,
+    models: &[Prepared],
+    max_connections: NonZeroUsize,
+) -> proxy::Config {
     let model = |model: &Prepared| proxy::ModelConfig {
         upstream: model.upstream.clone(),
         exclude: config.exclude.clone(),
@@ -100,6 +105,7 @@ pub(super) fn proxy_config(config: &Config, models: &[Prepared]) -> proxy::Confi
     };
     proxy::Config {
         models: models.iter().map(model).collect(),
+        max_connections,
         response_timeout: config.upstream_timeout,
         ..proxy::Config::new(config.upstream.clone())
     }
@@ -197,7 +203,7 @@ impl Prepared {
             ),
             None => tracing::warn!(
                 model = %self.name,
-                "No reference: traffic is measured and recorded, drift is not; give --reference"
+                "No reference: traffic is measured and its exchanges recorded, drift is not; give one with --reference or in [[model]]"
             ),
         }
         for note in &self.notes {

@@ -112,6 +112,7 @@ pub(super) fn check(args: &Arguments) -> Result<ExitCode, Failure> {
             alarms: PLAIN_ALPHA,
             per: Duration::from_secs(1),
         },
+        tests: columns,
         min_coverage: 0.0,
         changed: false,
     };
@@ -126,6 +127,8 @@ pub(super) fn check(args: &Arguments) -> Result<ExitCode, Failure> {
     // A budget over time means nothing to a check made once.
     report.budget = None;
     report.coverage = None;
+    report.checked_at = Some(now);
+    report.evaluated_at = Some(now);
     match args.format {
         Format::Table => print!("{}", table(&report)),
         Format::Json => {
@@ -142,7 +145,10 @@ pub(super) fn check(args: &Arguments) -> Result<ExitCode, Failure> {
 /// 0 no drift, 1 drift, 2 nothing (with `strict`: not everything) could be checked.
 fn exit_code(report: &ModelReport, strict: bool) -> u8 {
     let judged = |f: &crate::drift::FeatureReport| f.drifted.is_some();
-    let drifted = report.features.iter().any(|f| f.drifted == Some(true));
+    // A column that changed its type has changed, if by no test.
+    let changed =
+        |f: &crate::drift::FeatureReport| f.drifted == Some(true) || f.state == State::TypeChanged;
+    let drifted = report.features.iter().any(changed);
     let missed = if strict {
         !report.features.iter().all(judged)
     } else {

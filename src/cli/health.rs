@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
-use super::{Failure, RunArgs};
+use super::Failure;
 
 /// Longer than any answer takes, shorter than a container's health check.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -29,10 +29,12 @@ pub(super) struct Arguments {
 pub(super) fn health(args: &Arguments) -> Result<ExitCode, Failure> {
     let address = match &args.admin {
         Some(admin) => (admin.to_socket_addrs())
-            .with_context(|| format!("--admin {admin} is no address such as 127.0.0.1:9464"))?
+            .with_context(|| format!("--admin {admin} is no address such as 127.0.0.1:9464"))
+            .map_err(Failure::Input)?
             .next()
-            .with_context(|| format!("--admin {admin} has no address"))?,
-        None => configured(args)?,
+            .with_context(|| format!("--admin {admin} has no address"))
+            .map_err(Failure::Input)?,
+        None => crate::config::admin_address(args.config.as_deref(), std::env::vars())?,
     };
     let status = ask(address).with_context(|| format!("no answer from http://{address}/readyz"))?;
     println!("{status}");
@@ -42,14 +44,6 @@ pub(super) fn health(args: &Arguments) -> Result<ExitCode, Failure> {
     } else {
         ExitCode::FAILURE
     })
-}
-
-fn configured(args: &Arguments) -> Result<SocketAddr, Failure> {
-    let settings = RunArgs {
-        config: args.config.clone(),
-        ..RunArgs::default()
-    };
-    Ok(settings.load()?.admin)
 }
 
 /// The status line of `GET /readyz`.

@@ -12,7 +12,7 @@ use crate::shutdown::Signals;
 
 pub(super) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     let config = args.load()?;
-    log::start(config.json_log);
+    let _log = log::start(config.json_log);
     let app = App::prepare(config)?;
     let runtime = runtime()?;
     runtime.block_on(async {

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use config::ValueKind;
+
 use super::resolve;
 use super::section::Section;
 use crate::drift::decide::{Policy, Rule};
@@ -115,8 +117,11 @@ pub(super) fn models(
         if !named {
             section.lacks("name", format!("missing; write {right}"));
         }
+        // A model without a good name is read all the same: its other problems count too.
+        let placeholder = name.is_none();
+        let name = name.or_else(|| ModelName::parse(&format!("model-{}", models.len())));
         if let Some(name) = name {
-            if models.iter().any(|model| model.name == name) {
+            if !placeholder && models.iter().any(|model| model.name == name) {
                 section.lacks(
                     "name",
                     format!("two models are named {name}; give each its own name"),
@@ -196,21 +201,26 @@ fn model(
     let missing = section.strings("missing");
     let overrides = overrides(section, drift);
     let mut reference_origin = section.origin().to_owned();
-    let reference = section.take("reference").map(|value| {
+    let reference = section.take("reference").and_then(|value| {
+        if matches!(value.kind, ValueKind::Table(_) | ValueKind::Array(_)) {
+            let message = "write the path of a CSV file; learning a reference from traffic is not supported yet";
+            section.problem("reference", &value, "a table".to_owned(), message.to_owned());
+            return None;
+        }
         if let Some(origin) = value.origin() {
             origin.clone_into(&mut reference_origin);
         }
         let kinds = (overrides.iter())
             .filter_map(|o| Some((o.name.clone(), o.kind?)))
             .collect();
-        reference::Config {
+        Some(reference::Config {
             path: resolve(base, &value, &value.to_string()),
             columns: columns.clone(),
             features: features.clone(),
             outputs: outputs.clone(),
             missing: missing.clone().unwrap_or_else(default_missing),
             kinds,
-        }
+        })
     });
     let declared: BTreeSet<&String> = features.iter().collect();
     if declared.len() != features.len() {

@@ -342,6 +342,8 @@ fn scalar(kind: &ValueKind) -> Option<String> {
 fn show(kind: &ValueKind) -> String {
     match kind {
         ValueKind::String(text) => format!("{text:?}"),
+        ValueKind::Table(_) => "a table".to_owned(),
+        ValueKind::Array(_) => "a list".to_owned(),
         other => other.to_string(),
     }
 }

@@ -19,16 +19,18 @@ pub struct AlarmKey {
 }
 
 /// The standing decision of one check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Alarm {
     /// Whether it is drifted.
     pub drifted: bool,
     /// Since when the decision stands.
     pub since: Timestamp,
+    /// The significance at which it was made: an alarm is not cleared by a stricter one.
+    pub alpha: f64,
 }
 
 /// Everything that must survive a restart so that none raises or clears an alarm.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Alarms {
     /// When the decisions were last made; `None` before the first time.
     pub evaluated_at: Option<Timestamp>,
@@ -40,16 +42,12 @@ pub struct Alarms {
 
 impl Alarms {
     /// Takes in a fresh decision and returns the one that stands, and whether it changed.
-    pub fn decide(&mut self, key: AlarmKey, drifted: bool, now: Timestamp) -> (Alarm, bool) {
-        let fresh = Alarm {
-            drifted,
-            since: now,
-        };
+    pub fn decide(&mut self, key: AlarmKey, fresh: Alarm) -> (Alarm, bool) {
         let alarm = self.standing.entry(key).or_insert(Alarm {
             drifted: false,
-            since: now,
+            ..fresh
         });
-        let changed = alarm.drifted != drifted;
+        let changed = alarm.drifted != fresh.drifted;
         if changed {
             *alarm = fresh;
         }

@@ -13,7 +13,7 @@ use crate::model::{ModelName, Schema};
 use crate::timestamp::{Timestamp, compact};
 
 use super::alarm::{Alarm, AlarmKey, Alarms};
-use super::decide::{Allowance, Critical, Policy, PolicyAt, Rule, detectable_shift};
+use super::decide::{Allowance, Critical, Policy, Rule, detectable_shift};
 use super::explain;
 use super::measure::{Measurement, measure};
 use super::reference::{ColumnReference, Reference};
@@ -40,6 +40,8 @@ pub struct Subject<'a> {
     pub policies: &'a [Policy],
     /// The false alarms allowed.
     pub allowance: Allowance,
+    /// Tests that share them: those of every model of the process, over every span.
+    pub tests: usize,
     /// The least coverage a verdict stands on, 0 to 1.
     pub min_coverage: f64,
     /// Whether rows before the reference or version in force exist (`warming`, not `insufficient`).
@@ -47,7 +49,7 @@ pub struct Subject<'a> {
 }
 
 /// A verdict that changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Change {
     /// What it is about.
     pub key: AlarmKey,
@@ -130,8 +132,11 @@ impl<'a> ModelCheck<'a> {
         });
         let covered = self.covered();
         let main_rows = self.spans.first().map_or(0, |span| span.rows.len());
+        let spends = self.spends();
         let decided: Vec<(SpanName, Decided)> = (self.spans.iter())
-            .filter(|span| covered && span.ripe() && span.rows.len() >= span.min_rows)
+            .filter(|span| covered && span.ripe() && !span.stale(self.now))
+            .filter(|span| span.rows.len() >= span.min_rows)
+            .filter(|span| !spends || self.alpha(span) > 0.0)
             .filter_map(|span| {
                 let decided = Decided {
                     at: Some(self.now),
@@ -202,8 +207,13 @@ impl<'a> ModelCheck<'a> {
         }
         let loaded = self.subject.reference.map(|reference| reference.loaded_at);
         let last = span.last.at.or(loaded).unwrap_or(self.now);
-        let tests = self.subject.tests(self.spans.len());
-        (self.subject.allowance).alpha(self.now.since(last), tests)
+        (self.subject.allowance).alpha(self.now.since(last), self.subject.tests)
+    }
+
+    /// Whether any column is decided by the budget.
+    fn spends(&self) -> bool {
+        let mut policies = self.subject.policies.iter();
+        policies.any(|policy| policy.rule == Rule::Budget)
     }
 
     fn covered(&self) -> bool {
@@ -226,7 +236,7 @@ impl<'a> ModelCheck<'a> {
         for (span, alpha) in spans.iter().zip(alphas) {
             let values = span.rows.iter().map(|row| row.values[index]);
             let measured = measure(reference, values);
-            let (check, alarm, relative) = self.judge(column, policy.at(alpha), span, &measured);
+            let (check, alarm, relative) = self.judge(column, (policy, alpha), span, &measured);
             if span.name == SpanName::Main {
                 since = alarm.filter(|alarm| alarm.drifted).map(|alarm| alarm.since);
                 severity = relative;
@@ -278,7 +288,7 @@ impl<'a> ModelCheck<'a> {
     fn judge(
         &mut self,
         column: &Column,
-        rule: PolicyAt,
+        (policy, alpha): (Policy, f64),
         span: &SpanRows,
         measured: &Measurement,
     ) -> (CheckReport, Option<Alarm>, Option<f64>) {
@@ -288,13 +298,22 @@ impl<'a> ModelCheck<'a> {
             span: span.name,
         };
         let mut standing = self.alarms.get(&key);
-        let was_drifted = standing.is_some_and(|alarm| alarm.drifted);
-        let decision = rule.decide(measured, was_drifted, &mut self.critical);
+        let raised = standing.filter(|alarm| alarm.drifted);
+        // What a quiet time could pay for, the next check need not be able to.
+        let at = raised.map_or(alpha, |alarm| alarm.alpha.max(alpha));
+        let decision = policy
+            .at(at)
+            .decide(measured, raised.is_some(), &mut self.critical);
         let obstacle = self.obstacle(span, measured);
         if let (None, Some(decision)) = (obstacle, decision)
             && (span.ripe() || standing.is_none())
         {
-            let (alarm, changed) = self.alarms.decide(key.clone(), decision.drifted, self.now);
+            let fresh = Alarm {
+                drifted: decision.drifted,
+                since: self.now,
+                alpha,
+            };
+            let (alarm, changed) = self.alarms.decide(key.clone(), fresh);
             if changed {
                 self.changes.push(Change { key, alarm });
             }
@@ -387,7 +406,6 @@ impl<'a> ModelCheck<'a> {
     }
 
     fn budget(&self) -> Option<Budget> {
-        let spends = self.subject.policies.iter().any(|p| p.rule == Rule::Budget);
         let since = self.subject.reference?.loaded_at;
         let Allowance { alarms, per } = self.subject.allowance;
         // Checks spend all the time since the last one, so what is spent is the time that passed.
@@ -398,23 +416,11 @@ impl<'a> ModelCheck<'a> {
             .since(since)
             .as_secs_f64()
             / per.as_secs_f64();
-        spends.then(|| Budget {
+        self.spends().then(|| Budget {
             per: compact(per),
             allowed: alarms,
             spent: alarms * periods.min(1.0),
         })
-    }
-}
-
-// === impl Subject ===
-
-impl Subject<'_> {
-    /// Tests a check makes: every column that has a reference, over every span.
-    fn tests(&self, spans: usize) -> usize {
-        let columns = self.reference.map_or(0, |reference| {
-            reference.columns.iter().filter(|c| c.is_some()).count()
-        });
-        columns * spans
     }
 }
 

@@ -69,6 +69,8 @@ pub struct Current {
     sample: VecDeque<Entry>,
     /// Rows at or above this priority were left out of `sample`; 2³² keeps all.
     threshold: u64,
+    /// The newest row taken in; 0 before the first.
+    newest: i64,
     /// What retention left out of the window.
     thinned: Option<Thinned>,
 }
@@ -107,8 +109,15 @@ impl Current {
             recent: VecDeque::new(),
             sample: VecDeque::new(),
             threshold: ALL,
+            newest: 0,
             thinned: None,
         }
+    }
+
+    /// The newest row taken in; 0 before the first.
+    #[must_use]
+    pub const fn newest(&self) -> i64 {
+        self.newest
     }
 
     /// The span this holds the rows of.
@@ -120,13 +129,10 @@ impl Current {
     /// Takes in a row that was committed to the window. Rows come in the order of their ids; one
     /// that a rebuild has already read back is passed over.
     pub fn append(&mut self, entry: Entry) {
-        if self
-            .recent
-            .back()
-            .is_some_and(|newest| newest.id >= entry.id)
-        {
+        if entry.id <= self.newest {
             return;
         }
+        self.newest = entry.id;
         if let SpanLength::Time(length) = self.span.length {
             let oldest = entry.time.minus(length);
             while self.sample.front().is_some_and(|row| row.time < oldest) {
@@ -158,6 +164,8 @@ impl Current {
             highest.map_or(ALL, |priority| priority + 1)
         };
         sample.sort_unstable_by_key(|row| row.id);
+        let read = recent.iter().chain(&sample).map(|row| row.id).max();
+        self.newest = self.newest.max(read.unwrap_or(0));
         self.recent = recent.into();
         self.sample = sample.into();
     }

@@ -129,6 +129,15 @@ impl PolicyAt {
     ) -> Option<Decision> {
         let result = measured.result?;
         let Self { alpha, floor, .. } = *self;
+        if self.rule == Rule::Budget && alpha <= 0.0 {
+            // No time has passed that would pay for a decision: what stands, stands.
+            return Some(Decision {
+                drifted: standing,
+                threshold: None,
+                decision_p: result.p_value,
+                severity: None,
+            });
+        }
         let (significant, threshold, relative, log10_p) = match result.evidence {
             Evidence::Ks { gap, log10_p } => {
                 let cells = measured.n_reference as f64 * measured.n_current as f64;

@@ -35,6 +35,8 @@ pub struct TapSnapshot {
     pub in_flight: u64,
     /// Of which a body exceeded the tap's cap; independent of the outcome.
     pub truncated: u64,
+    /// Of `captured` those answered with success and read into rows: what checks rest on.
+    pub checked: u64,
     /// `dropped` by reason.
     pub dropped_by: DroppedBy,
 }
@@ -58,6 +60,7 @@ struct ModelCounters {
     outcomes: [AtomicU64; Outcome::ALL.len()],
     dropped: [AtomicU64; DropReason::ALL.len()],
     truncated: AtomicU64,
+    checked: AtomicU64,
 }
 
 // === impl TapCounters ===
@@ -100,6 +103,13 @@ impl TapCounters {
         }
     }
 
+    /// Counts a captured exchange whose rows feed the checks.
+    pub fn checked(&self, model: usize) {
+        if let Some(counters) = self.models.get(model) {
+            counters.checked.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Exchanges offered whose outcome is still open.
     #[must_use]
     pub fn in_flight(&self, model: usize) -> u64 {
@@ -122,6 +132,7 @@ impl TapCounters {
             excluded: of(Outcome::Excluded),
             undecodable: of(Outcome::Undecodable),
             dropped: of(Outcome::Dropped),
+            checked: counters.checked.load(Ordering::Relaxed),
             dropped_by: DroppedBy {
                 queue_full: lost(DropReason::QueueFull),
                 window_error: lost(DropReason::WindowError),

@@ -142,13 +142,17 @@ async fn hand_out(mut accepted: Accepted, seats: &[Seat], turn: usize) {
 
 /// The next connection, whatever it takes.
 async fn next(listener: &Polled) -> Socket {
+    let mut told = false;
     loop {
         match listener.accept().await {
             Ok(socket) => return socket,
             // Gone again before it was accepted: the client's affair.
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                tracing::warn!(%error, "Cannot accept connections for now");
+                // Once for each spell: it tries again many times a second.
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(%error, "Cannot accept connections for now; is the limit on open files too low?");
+                }
                 time::sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -25,6 +25,9 @@ use super::upstream::{Resolved, Stream};
 use super::{Config, Drained, Exclude, Readiness, SharedObserver, Upstream};
 use crate::model::Routes;
 
+/// Most bytes of a request's head, and so of what a slow client can hold: twice nginx's limit.
+const MAX_HEAD: usize = 64 * 1024;
+
 /// How often idle upstream connections are looked through at most.
 const SHORTEST_TICK: Duration = Duration::from_millis(10);
 
@@ -236,6 +239,7 @@ impl Worker {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.shared.config.client_idle)
+            .max_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection);
         let mut told = false;

@@ -53,7 +53,11 @@ impl Losses {
         let (since, said) = self.failing.unwrap_or((now, now));
         let first = self.failing.is_none();
         if first || now.duration_since(said) >= REMIND {
-            tracing::error!(%error, "Window not written: exchanges are dropped and counted until it can be");
+            let error = chain(error);
+            tracing::error!(
+                error,
+                "Window not written: exchanges are dropped and counted until it can be"
+            );
             self.failing = Some((since, now));
         }
     }
@@ -83,6 +87,17 @@ impl Losses {
             }
         }
     }
+}
+
+/// An error with what caused it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 // === impl Spell ===

@@ -39,7 +39,7 @@ const EACH: usize = 5;
 pub(super) fn guess(cells: &Cells, profile: &Profile, missing: &Missing<'_>) -> Guess {
     let (kind, why) = if profile.present == 0 {
         (None, "holds no value")
-    } else if profile.numeric() {
+    } else if profile.numeric() && !(profile.integers && profile.codes) {
         (Some(Kind::Numeric), "holds numbers")
     } else if profile.booleans {
         (Some(Kind::Categorical), "holds true and false")

@@ -176,7 +176,7 @@ pub enum Problem {
     },
     /// A column that may or may not be a feature.
     #[error(
-        "{}, column {position}: {name:?} {why}, so positional values could mean two orders; write columns = {{ {first} }} or columns = {{ {second} }}",
+        "{}, column {position}: {name:?} {why}, so positional values could mean two orders; write columns = {{ {first} }} or columns = {{ {second} }} (`driftd init` writes a file with all of them)",
         path.display()
     )]
     Unclear {

@@ -108,7 +108,7 @@ pub(super) fn save_alarms(
             alarms.evaluated_row,
         ))?;
     let mut statement =
-        connection.prepare_cached("INSERT INTO alarm_data VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+        connection.prepare_cached("INSERT INTO alarm_data VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
     for (key, alarm) in &alarms.standing {
         let (test, span) = (key.test.as_str(), key.span.as_str());
         statement.execute((
@@ -118,6 +118,7 @@ pub(super) fn save_alarms(
             span,
             alarm.drifted,
             alarm.since.0,
+            alarm.alpha,
         ))?;
     }
     Ok(())
@@ -149,7 +150,7 @@ pub(super) fn alarms(connection: &Connection, number: i64) -> rusqlite::Result<A
         ..Alarms::default()
     };
     let mut statement = connection.prepare(
-        "SELECT \"column\", test, span, drifted, since FROM alarm_data WHERE model = ?1",
+        "SELECT \"column\", test, span, drifted, since, alpha FROM alarm_data WHERE model = ?1",
     )?;
     let mut rows = statement.query([number])?;
     while let Some(row) = rows.next()? {
@@ -166,6 +167,7 @@ pub(super) fn alarms(connection: &Connection, number: i64) -> rusqlite::Result<A
         let alarm = Alarm {
             drifted: row.get(3)?,
             since: Timestamp(row.get(4)?),
+            alpha: row.get(5)?,
         };
         alarms.standing.insert(key, alarm);
     }

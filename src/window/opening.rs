@@ -63,6 +63,9 @@ pub(super) fn open(config: &Config, models: &[ModelSpec], now: Timestamp) -> Res
         });
     }
     let path = &config.path;
+    if !quarantine::may_be_window(path) {
+        return Err(Error::Foreign { path: path.clone() });
+    }
     let lock = lock(path)?;
     let mut quarantined = None;
     let found = match attempt(config, models, now) {

@@ -1,6 +1,6 @@
 //! Damaged files are set aside together, a few of them, and never deleted singly.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -8,6 +8,23 @@ use super::beside;
 
 /// Damaged windows kept; the oldest gives way to the next.
 const KEPT: usize = 3;
+
+/// How SQLite files begin.
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// Whether the file may be a window, sound or damaged: there is none, it is empty, it begins as
+/// SQLite files do, or a driftd left its lock file beside it. Anything else is somebody's file, named
+/// by mistake.
+pub(super) fn may_be_window(path: &Path) -> bool {
+    let Ok(mut file) = std::fs::File::open(path) else {
+        return true;
+    };
+    // What is no ordinary file gets an error of its own later.
+    let ordinary = file.metadata().ok().filter(std::fs::Metadata::is_file);
+    let mut head = [0; MAGIC.len()];
+    let sqlite = file.read_exact(&mut head).is_ok() && head == *MAGIC;
+    sqlite || ordinary.is_none_or(|file| file.len() == 0) || beside(path, ".lock").exists()
+}
 
 /// Renames db, -wal and -shm together to `<path>.corrupt-<n>` and returns that name. SQLite opens
 /// the result like any other database, for salvage.

@@ -44,7 +44,7 @@ CREATE TABLE check_data (
 CREATE INDEX check_data_time ON check_data (model, time);
 CREATE TABLE alarm_data (
   model INTEGER NOT NULL, "column" TEXT NOT NULL, test TEXT NOT NULL, span TEXT NOT NULL,
-  drifted INTEGER NOT NULL, since INTEGER NOT NULL,
+  drifted INTEGER NOT NULL, since INTEGER NOT NULL, alpha REAL NOT NULL,
   PRIMARY KEY (model, "column", test, span)) WITHOUT ROWID;
 CREATE TABLE gap_data (
   id INTEGER PRIMARY KEY, model INTEGER, started_at INTEGER NOT NULL, ended_at INTEGER NOT NULL,

@@ -275,7 +275,7 @@ impl Writer {
                     next.row += 1;
                 }
                 next.exchange += 1;
-                next.clock = next.clock.max(record.exchange.started);
+                next.clock = advanced(next.clock, record.exchange.started);
                 ids.push(layout::row_ids(first, record.rows.len(), next.seed));
             }
             if !batch.is_empty() {
@@ -319,7 +319,9 @@ impl Writer {
         transaction.commit()?;
         model.tests += tests;
         model.alarms.clone_from(&check.alarms);
-        self.next.clock = self.next.clock.max(check.time.unwrap_or_default());
+        if let Some(time) = check.time {
+            self.next.clock = advanced(self.next.clock, time);
+        }
         Ok(())
     }
 
@@ -378,4 +380,11 @@ fn size(batch: &[Record]) -> u64 {
         layout::EXCHANGE_OVERHEAD + texts as u64 + cells + rows
     };
     batch.iter().map(record).sum()
+}
+
+/// The clock after something happened at `seen`. It follows the wall clock back at once and forward
+/// by an hour at a time: a clock that jumps and returns must not expire what is fresh.
+fn advanced(clock: Timestamp, seen: Timestamp) -> Timestamp {
+    const STEP: i64 = 3_600_000;
+    Timestamp(seen.0.min(clock.0.saturating_add(STEP)))
 }

@@ -210,6 +210,6 @@ fn rows_and_cells_per_exchange_are_bounded() {
         decode(&schema(&wide, &["p"]), &body, "0")
             .unwrap_err()
             .reason,
-        "too many rows: 4001, at most 4000 are read from one exchange"
+        "too many rows: 4001, at most 1000 are read from one exchange"
     );
 }

@@ -14,6 +14,7 @@ struct Model {
     reference: Reference,
     policy: Policy,
     changed: bool,
+    length: Option<Duration>,
     alarms: Alarms,
     last: Decided,
 }
@@ -40,6 +41,7 @@ impl Model {
                 min_effect: 0.1,
             },
             changed: false,
+            length: Some(DAY),
             alarms: Alarms::default(),
             last: Decided::default(),
         }
@@ -56,7 +58,7 @@ impl Model {
             name,
             rows,
             min_rows: 100,
-            length: Some(DAY),
+            length: self.length,
             last: self.last,
         }
     }
@@ -72,6 +74,7 @@ impl Model {
                 alarms: 1.0,
                 per: 30 * DAY,
             },
+            tests: 1,
             min_coverage: 0.9,
             changed: self.changed,
         };
@@ -88,7 +91,7 @@ impl Model {
 
 /// Rows with ids and seconds `from..to`, evenly spread over the reference and moved by `shift`.
 fn rows(from: i64, to: i64, shift: f64) -> Vec<Entry> {
-    let value = |id: i64| Value::Number((id * 7 % 1000) as f64 + shift);
+    let value = |id: i64| Value::Number((id * 5 % 1000) as f64 + shift);
     (from..to).map(|id| entry(id, value(id))).collect()
 }
 
@@ -214,6 +217,7 @@ fn a_decision_pays_for_the_time_since_the_last_one() {
     };
     let mut often = Model::new(Rule::Budget);
     often.policy.min_effect = 0.0;
+    often.length = None;
     often.check(rows(1, 1001, 0.0), None, 86_400);
     let minute = threshold(&often.check(rows(1001, 2001, 0.0), None, 86_460));
     let day = threshold(&often.check(rows(2001, 3001, 0.0), None, 2 * 86_400));
@@ -239,4 +243,37 @@ fn a_column_the_reference_lacks_has_no_verdict() {
     assert_eq!(report.state, State::NoReference);
     assert_eq!((report.drifted, report.features[0].drifted), (None, None));
     assert!(report.budget.is_none());
+}
+
+#[test]
+fn a_clock_set_back_clears_nothing() {
+    let mut model = Model::new(Rule::Budget);
+    model.check(rows(1, 1001, 400.0), None, 5000);
+    // No time has passed that would pay for a decision, by the clock: the alarm stands.
+    model.last.at = Some(Timestamp(4_000_000));
+    let checked = model.check(rows(1001, 2001, 400.0), None, 4000);
+    assert_eq!(checked.report.drifted, Some(true));
+    assert!(checked.changes.is_empty() && checked.decided.is_empty());
+}
+
+#[test]
+fn an_alarm_raised_after_a_quiet_time_is_not_cleared_by_a_stricter_check() {
+    let mut model = Model::new(Rule::Budget);
+    model.length = None;
+    model.check(rows(1, 201, 0.0), None, 60);
+    // D = 0.13 of 200 rows. scipy.stats.kstwo.isf([0.05, 60/2592000], 167) → [0.1044, 0.1818]:
+    // enough for what 20 days pay for, and below 0.8 of what a minute does.
+    let quiet = 20 * 86_400;
+    let raised = model.check(rows(201, 401, 130.0), None, quiet);
+    assert_eq!(raised.report.drifted, Some(true));
+    let after = model.check(rows(401, 601, 130.0), None, quiet + 60);
+    assert_eq!(after.decided.len(), 1);
+    assert_eq!(
+        after.report.drifted,
+        Some(true),
+        "{}",
+        after.report.sentence
+    );
+    let calm = model.check(rows(601, 801, 0.0), None, quiet + 120);
+    assert_eq!(calm.report.drifted, Some(false));
 }

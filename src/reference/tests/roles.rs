@@ -114,7 +114,7 @@ fn what_might_be_a_feature_or_not_must_be_settled() {
     for (content, name, word, why) in cases {
         let said = Sample::new(&content).problem();
         let ending = format!(
-            "{name:?} {why}, {position} columns = {{ {name} = \"{word}\" }} or columns = {{ {name} = \"feature\" }}"
+            "{name:?} {why}, {position} columns = {{ {name} = \"{word}\" }} or columns = {{ {name} = \"feature\" }} (`driftd init` writes a file with all of them)"
         );
         assert!(
             said.starts_with("data.csv, column ") && said.ends_with(&ending),

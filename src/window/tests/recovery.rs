@@ -145,6 +145,8 @@ fn after_close_the_db_file_stands_alone_and_writes_are_refused() {
 fn a_file_that_is_no_database_is_set_aside_and_few_are_kept() {
     let fixture = Fixture::new(iris());
     let path = &fixture.config.path;
+    // A driftd was here before.
+    std::fs::write(beside(path, ".lock"), "").unwrap();
     for round in 0..5 {
         let garbage = format!("not a database, round {round} ").repeat(100);
         std::fs::write(path, &garbage).unwrap();
@@ -188,6 +190,10 @@ fn a_damaged_page_is_found_at_the_start() {
 fn files_of_others_and_of_the_future_are_left_alone() {
     let fixture = Fixture::new(iris());
     let open = || Window::open(&fixture.config, &fixture.specs, Timestamp(T0));
+    std::fs::write(&fixture.config.path, "age,plan\n41,basic\n").unwrap();
+    assert!(matches!(open(), Err(Error::Foreign { .. })));
+    assert_eq!(std::fs::read_dir(fixture.dir.path()).unwrap().count(), 1);
+    std::fs::remove_file(&fixture.config.path).unwrap();
     let other = Connection::open(&fixture.config.path).unwrap();
     other.execute_batch("CREATE TABLE precious (x)").unwrap();
     assert!(matches!(open(), Err(Error::Foreign { .. })));

@@ -270,6 +270,7 @@ pub(super) fn alarms() -> Alarms {
     let alarm = Alarm {
         drifted: true,
         since: Timestamp(T0 - 5),
+        alpha: 1e-6,
     };
     Alarms {
         evaluated_at: Some(Timestamp(T0)),

@@ -21,15 +21,16 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 
 use crate::admin;
-use crate::config::{Config, Problems};
+use crate::config::{Config, Model, Problems};
 use crate::drift::Report;
+use crate::feature::Store;
 use crate::metrics::Metrics;
 use crate::metrics::tap::TapCounters;
 use crate::metrics::traffic::Traffic;
-use crate::model::Routes;
+use crate::model::{Routes, Schema};
 use crate::monitor::{Monitor, Watched};
 use crate::proxy;
-use crate::recorder::{Recorded, Recorder};
+use crate::recorder::{Reasons, Recorded, Recorder};
 use crate::timestamp::Timestamp;
 use crate::window::Window;
 use models::Prepared;
@@ -150,9 +151,16 @@ impl App {
         &self.config
     }
 
-    /// The models as read from their references, for people.
-    pub fn models(&self) -> impl Iterator<Item = String> {
-        self.models.iter().map(Prepared::describe)
+    /// The models: as configured, the columns read from their references, what of each is stored.
+    pub fn models(&self) -> impl Iterator<Item = (&Model, &Schema, &[Store])> {
+        self.config
+            .models
+            .iter()
+            .zip(&self.models)
+            .map(|(model, prepared)| {
+                let (schema, stores) = prepared.columns();
+                (model, schema, stores)
+            })
     }
 
     /// Binds every listener and opens the window: from here on nothing is left that can refuse.
@@ -231,7 +239,9 @@ impl Bound {
             .iter()
             .map(|model| model.stages(&config.drift))
             .unzip();
+        let reasons = Reasons::new(names.len());
         let recorder = Recorder {
+            reasons: reasons.clone(),
             models: recorded,
             window: window.clone(),
             counters: Arc::clone(&counters),
@@ -269,6 +279,7 @@ impl Bound {
             readiness: server.readiness(),
             durations,
             queue: tap.bytes(),
+            reasons,
         });
         let gauges = Arc::clone(&status);
         let metrics_page = Metrics::new(crate::metrics::Sources {

@@ -14,6 +14,7 @@ mod health;
 mod init;
 mod run;
 mod show;
+mod toml;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -5,22 +5,27 @@
 //! ends as a record or a count.
 
 mod losses;
+mod unread;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::decode::{Decoded, Decoder, Undecodable};
 use crate::drift::current::Entry;
 use crate::drift::live::Live;
 use crate::exchange::{Ending, Exchange, Outcome};
-use crate::feature::{Cell, Store};
+use crate::feature::{Cell, Role, Store};
 use crate::metrics::tap::TapCounters;
 use crate::model::{ModelName, Row, Schema};
 use crate::proxy::{TapReceiver, TapState, Tapped};
 use crate::timestamp::Timestamp;
 use crate::window::{Record, Window};
 use losses::Losses;
+pub use unread::Reasons;
+use unread::Unread;
 
 /// Between looks at the tap's queue: waking per exchange costs more than the exchange itself.
 const POLL: Duration = Duration::from_millis(5);
@@ -57,6 +62,8 @@ pub struct Recorder {
     pub counters: Arc<TapCounters>,
     /// The most bytes a compressed body may unpack to.
     pub max_body: usize,
+    /// Where the reasons of what cannot be read go.
+    pub reasons: Reasons,
     /// One log line per exchange.
     pub log_exchanges: bool,
 }
@@ -100,6 +107,7 @@ impl Recorder {
     pub fn run(self, mut tap: TapReceiver) {
         let mut batch = Batch::default();
         let mut losses = Losses::new(self.models.len());
+        let mut unread = Unread::new(self.reasons.clone());
         loop {
             let mut state = TapState::Open;
             let mut idle = false;
@@ -108,7 +116,7 @@ impl Recorder {
                 idle = true;
                 state = tap.drain(1, |tapped| {
                     idle = false;
-                    self.take(tapped, &mut batch);
+                    self.take(tapped, &mut batch, &mut unread);
                 });
             }
             let closed = state == TapState::Closed;
@@ -129,8 +137,14 @@ impl Recorder {
     }
 
     /// Decodes one exchange into the batch.
-    fn take(&self, mut tapped: Box<Tapped>, batch: &mut Batch) {
+    fn take(&self, mut tapped: Box<Tapped>, batch: &mut Batch, unread: &mut Unread) {
         let record = self.record(&mut tapped.exchange);
+        let model = record.exchange.model;
+        if record.outcome == Outcome::Undecodable
+            && let Some(recorded) = self.models.get(model)
+        {
+            unread.note(model, &recorded.name, &record.reason);
+        }
         // The captured bytes are free for the tap again.
         drop(tapped);
         if self.log_exchanges {
@@ -251,10 +265,13 @@ impl Recorder {
         let Some(model) = self.models.get(record.exchange.model) else {
             return;
         };
-        let features = model.schema.features().len();
-        let side = |range: fn(&Row, usize) -> &[Cell]| {
-            let cells: Vec<_> = record.rows.iter().map(|row| range(row, features)).collect();
-            format!("{cells:?}")
+        let side = |role| {
+            let rows: Vec<Value> = record
+                .rows
+                .iter()
+                .map(|row| model.json(row, role))
+                .collect();
+            Value::Array(rows).to_string()
         };
         tracing::info!(
             model = %model.name,
@@ -263,8 +280,8 @@ impl Recorder {
             total_us = record.exchange.total.as_micros() as u64,
             outcome = record.outcome.as_str(),
             reason = record.reason,
-            inputs = side(|row, n| &row[..n]),
-            outputs = side(|row, n| &row[n..]),
+            inputs = side(Role::Feature),
+            outputs = side(Role::Output),
             "Exchange"
         );
     }
@@ -273,6 +290,27 @@ impl Recorder {
 // === impl Recorded ===
 
 impl Recorded {
+    /// The cells of one role by name, for the log.
+    fn json(&self, row: &Row, role: Role) -> Value {
+        let columns = self.schema.columns().iter().zip(row);
+        let named = columns
+            .filter(|(column, _)| column.role == role)
+            .map(|(column, cell)| {
+                let value = match cell {
+                    Cell::Missing => Value::Null,
+                    Cell::Bool(value) => Value::Bool(*value),
+                    Cell::Text(text) => Value::String(text.to_string()),
+                    // JSON knows no infinity: as Python writes it, but quoted.
+                    Cell::Number(number) if number.is_infinite() => {
+                        Value::String(number.to_string())
+                    }
+                    Cell::Number(number) => Value::from(*number),
+                };
+                (column.name.to_string(), value)
+            });
+        Value::Object(named.collect())
+    }
+
     /// The row without what may not be stored.
     fn conceal(&self, mut row: Row) -> Row {
         let changed = self.stores.iter().zip(row.iter_mut());

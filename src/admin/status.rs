@@ -41,6 +41,8 @@ pub struct ModelStatus {
     pub upstream_up: Option<bool>,
     /// What became of its exchanges.
     pub tap: TapSnapshot,
+    /// Why the latest undecodable exchange could not be read.
+    pub last_undecodable: Option<String>,
     /// Share of the exchanges worth checking whose rows reached the window.
     pub coverage: Option<f64>,
     /// Its part of the window.

@@ -211,31 +211,9 @@ impl Prepared {
         }
     }
 
-    /// The model as it was understood, as a configuration would say it.
-    pub(super) fn describe(&self) -> String {
-        let list = |columns: &[Column]| {
-            let names: Vec<String> = columns.iter().map(|c| format!("{:?}", c.name)).collect();
-            names.join(", ")
-        };
-        let mut text = format!("name      = \"{}\"\n", self.name);
-        let paths: Vec<String> = self.paths.iter().map(|path| format!("{path:?}")).collect();
-        text += &format!("paths     = [{}]\n", paths.join(", "));
-        text += &format!("upstream  = \"{}\"\n", self.upstream);
-        text += &format!("version   = {:?}\n", self.version);
-        text += &format!("features  = [{}]\n", list(self.schema.features()));
-        text += &format!("outputs   = [{}]\n", list(self.schema.outputs()));
-        for (column, store) in self.schema.columns().iter().zip(&self.stores) {
-            let kind = column
-                .kind
-                .map_or("not compared", crate::feature::Kind::as_str);
-            text += &format!(
-                "# {}: {kind} {}, {}\n",
-                column.name,
-                column.role,
-                store.as_str()
-            );
-        }
-        text
+    /// The columns as they were read, and what of each is stored.
+    pub(super) fn columns(&self) -> (&Schema, &[Store]) {
+        (&self.schema, &self.stores)
     }
 
     /// Where the model is reached, for the status.

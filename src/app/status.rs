@@ -14,6 +14,7 @@ use crate::metrics::{Gauges, ModelGauges};
 use crate::model::ModelName;
 use crate::monitor::Durations;
 use crate::proxy::{Observer, Readiness, TapBytes, UpstreamState};
+use crate::recorder::Reasons;
 use crate::timestamp::Timestamp;
 use crate::window::Window;
 
@@ -38,6 +39,7 @@ pub(super) struct StatusSource {
     pub(super) readiness: Readiness,
     pub(super) durations: Arc<Durations>,
     pub(super) queue: TapBytes,
+    pub(super) reasons: Reasons,
 }
 
 /// What one proxy thread reports its traffic to.
@@ -76,6 +78,7 @@ impl StatusSource {
                 upstream: endpoint.upstream.clone(),
                 upstream_up: self.upstream_up(index),
                 tap: self.counters.snapshot(index),
+                last_undecodable: self.reasons.latest(index),
                 coverage: report.models.get(index).and_then(|model| model.coverage),
                 window: WindowStatus {
                     rows: Some(figures.rows),

@@ -10,6 +10,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::Failure;
+use super::toml::quoted;
 use crate::proxy::Upstream;
 use crate::reference::{self, Inspected};
 
@@ -148,20 +149,4 @@ fn file(upstream: &str, args: &Arguments, found: &[Inspected]) -> String {
     line("# kind       = \"numeric\"             # or categorical, text");
     line("# min_effect = 0.05");
     text
-}
-
-/// A TOML basic string.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => {
-                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
-            }
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
 }

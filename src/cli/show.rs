@@ -1,12 +1,17 @@
-//! `driftd config`: validates the configuration and prints what is in effect and what is stored.
+//! `driftd config`: validates the configuration and prints what is in effect, as a file that says
+//! the same, and what is stored.
 
 use std::process::ExitCode;
 
+use super::toml::{line, list, quoted, string};
 use super::{Failure, RunArgs};
 use crate::app::App;
-use crate::config::Config;
+use crate::config::{Config, Model};
 use crate::drift::current::{Span, SpanLength};
 use crate::drift::decide::Rule;
+use crate::feature::{Kind, Store};
+use crate::model::Schema;
+use crate::monitor;
 use crate::timestamp::compact as duration;
 
 pub(super) fn show(args: RunArgs) -> Result<ExitCode, Failure> {
@@ -16,80 +21,150 @@ pub(super) fn show(args: RunArgs) -> Result<ExitCode, Failure> {
     }
     let app = App::prepare(config)?;
     print!("{}", effective(app.config()));
-    for model in app.models() {
-        println!("\n[[model]]  # as read from its reference\n{model}");
+    for (settings, schema, stores) in app.models() {
+        print!("{}", model(app.config(), settings, schema, stores));
     }
     println!(
-        "# Stored, in {}: of every exchange its time, ids, route, status, latencies and sizes, and of\n\
-         # each prediction the columns above. Nothing else of a body, and no header, is stored.",
+        "\n# Stored, in {}: of every exchange its time, ids, route, status, latencies and sizes, and of\n\
+         # each prediction the features and outputs above. Nothing else of a body, and no header, is.",
         app.config().window.path.display()
     );
     Ok(ExitCode::SUCCESS)
 }
 
+/// Everything but the models.
 fn effective(config: &Config) -> String {
-    let bytes = |b: u64| bytesize::ByteSize(b).display().iec().to_string();
-    let length = |span: &Span| match span.length {
-        SpanLength::Time(time) => duration(time),
-        SpanLength::Rows(rows) => format!("{rows} rows"),
-    };
+    let bytes = |b: u64| format!("\"{b}B\"");
     let Config {
         listen,
         admin,
         metrics,
+        external_url,
+        json_log,
+        log_exchanges,
+        window,
         upstream,
         upstream_timeout,
-        window,
         tap,
+        exclude,
+        sample,
         drift,
-        ..
+        models: _,
+        warnings: _,
     } = config;
-    let metrics = metrics.map_or(String::new(), |m| format!("metrics          = \"{m}\"\n"));
-    let timeout = upstream_timeout.map_or("off".to_owned(), duration);
-    let fast = drift.fast.as_ref().map_or("off".to_owned(), length);
-    let decision = match drift.policy.rule {
+    let mut text = string("listen", &listen.to_string());
+    text += &string("admin", &admin.to_string());
+    if let Some(metrics) = metrics {
+        text += &string("metrics", &metrics.to_string());
+    }
+    text += &string("upstream", &upstream.to_string());
+    let timeout = upstream_timeout.map_or_else(|| "off".to_owned(), duration);
+    text += &string("upstream_timeout", &timeout);
+    if let Some(url) = external_url {
+        text += &string("external_url", url);
+    }
+    if let Some(json) = json_log {
+        text += &string("log", if *json { "json" } else { "human" });
+    }
+    text += &line("log_exchanges", log_exchanges);
+    text += "\n[window]\n";
+    text += &string("path", &window.path.display().to_string());
+    text += &line("keep_rows", window.keep_rows);
+    text += &string("keep_for", &duration(window.keep_for));
+    text += &line("max_bytes", bytes(window.max_bytes));
+    text += "\n[tap]\n";
+    text += &line("max_body", bytes(tap.max_body as u64));
+    text += &line("queue", bytes(tap.queue as u64));
+    text += &string("sample", &sample.to_string());
+    let exclude: Vec<String> = (exclude.iter())
+        .map(|rule| {
+            format!(
+                "{{ header = {}, prefix = {} }}",
+                quoted(rule.header()),
+                quoted(rule.prefix())
+            )
+        })
+        .collect();
+    text += &line("exclude", format!("[{}]", exclude.join(", ")));
+    text + &drift_table(drift)
+}
+
+fn drift_table(drift: &monitor::Config) -> String {
+    let length = |span: &Span| match span.length {
+        SpanLength::Time(time) => duration(time),
+        SpanLength::Rows(rows) => format!("{rows} rows"),
+    };
+    let monitor::Config {
+        every,
+        main,
+        fast,
+        allowance,
+        policy,
+        min_coverage,
+    } = drift;
+    let fast = fast.as_ref().map_or_else(|| "off".to_owned(), length);
+    let allowed = format!("{} per {}", allowance.alarms, duration(allowance.per));
+    let mut text = String::from("\n[drift]\n");
+    text += &string("every", &duration(*every));
+    text += &string("current", &length(main));
+    text += &string("fast", &fast);
+    text += &line("min_rows", main.min_rows);
+    text += &line("max_rows", main.max_rows);
+    text += &string("max_age", &duration(main.max_age));
+    text += &string("false_alarms", &allowed);
+    text += &string("decision", rule(policy.rule));
+    text += &line("min_effect", policy.min_effect);
+    text + &line("min_coverage", min_coverage)
+}
+
+/// One model, with what was found in its reference.
+fn model(config: &Config, settings: &Model, schema: &Schema, stores: &[Store]) -> String {
+    let names =
+        |columns: &[crate::feature::Column]| list(columns.iter().map(|column| &*column.name));
+    let mut text = String::from("\n[[model]]\n");
+    text += &string("name", settings.name.as_str());
+    text += &line("paths", list(settings.paths.iter().map(String::as_str)));
+    text += &string("upstream", &settings.upstream.to_string());
+    text += &string("version", &settings.version);
+    if !schema.columns().is_empty() {
+        text += &line("features", names(schema.features()));
+        text += &line("outputs", names(schema.outputs()));
+    }
+    match &settings.reference {
+        Some(reference) => {
+            let path =
+                std::path::absolute(&reference.path).unwrap_or_else(|_| reference.path.clone());
+            text += &string("reference", &path.display().to_string());
+            text += &line(
+                "missing",
+                list(reference.missing.iter().map(String::as_str)),
+            );
+            let columns: Vec<String> = (reference.columns.iter())
+                .map(|(name, role)| format!("{} = {}", quoted(name), quoted(role)))
+                .collect();
+            text += &line("columns", format!("{{ {} }}", columns.join(", ")));
+        }
+        None => text += "# reference      = no drift is measured without one\n",
+    }
+    for (column, store) in schema.columns().iter().zip(stores) {
+        let own = settings.overrides.iter().find(|o| *o.name == *column.name);
+        let policy = own.map_or(config.drift.policy, |own| own.policy);
+        text += "\n[[model.feature]]\n";
+        text += &string("name", &column.name);
+        match column.kind {
+            Some(kind) => text += &string("kind", Kind::as_str(kind)),
+            None => text += "# kind           = not compared: the reference does not hold it\n",
+        }
+        text += &string("store", store.as_str());
+        text += &string("decision", rule(policy.rule));
+        text += &line("min_effect", policy.min_effect);
+    }
+    text
+}
+
+const fn rule(rule: Rule) -> &'static str {
+    match rule {
         Rule::Budget => "budget",
         Rule::PValue => "pvalue",
-    };
-    format!(
-        "listen           = \"{listen}\"\n\
-         admin            = \"{admin}\"\n\
-         {metrics}\
-         upstream         = \"{upstream}\"\n\
-         upstream_timeout = \"{timeout}\"\n\
-         \n[window]\n\
-         path      = {:?}\n\
-         keep_rows = {}\n\
-         keep_for  = \"{}\"\n\
-         max_bytes = \"{}\"\n\
-         \n[tap]\n\
-         max_body = \"{}\"\n\
-         queue    = \"{}\"\n\
-         \n[drift]\n\
-         every        = \"{}\"\n\
-         current      = \"{}\"\n\
-         fast         = \"{fast}\"\n\
-         min_rows     = {}\n\
-         max_rows     = {}\n\
-         max_age      = \"{}\"\n\
-         false_alarms = \"{} per {}\"\n\
-         decision     = \"{decision}\"\n\
-         min_effect   = {}\n\
-         min_coverage = {}\n",
-        window.path.display().to_string(),
-        window.keep_rows,
-        duration(window.keep_for),
-        bytes(window.max_bytes),
-        bytes(tap.max_body as u64),
-        bytes(tap.queue as u64),
-        duration(drift.every),
-        length(&drift.main),
-        drift.main.min_rows,
-        drift.main.max_rows,
-        duration(drift.main.max_age),
-        drift.allowance.alarms,
-        duration(drift.allowance.per),
-        drift.policy.min_effect,
-        drift.min_coverage,
-    )
+    }
 }

@@ -1,5 +1,6 @@
 //! Which exchanges are tapped: exclusions, and a share or a rate of the rest.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -49,6 +50,18 @@ pub(super) struct Pace {
 // === impl Exclude ===
 
 impl Exclude {
+    /// The header's name.
+    #[must_use]
+    pub fn header(&self) -> &str {
+        self.header.as_str()
+    }
+
+    /// How its value begins.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// Leaves out exchanges whose request has this header with a value that begins so.
     ///
     /// # Errors
@@ -95,6 +108,15 @@ impl Sample {
             .ok_or_else(|| Error::Sample {
                 value: value.to_owned(),
             })
+    }
+}
+
+impl fmt::Display for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Share(share) => share.fmt(f),
+            Self::PerSecond(rate) => write!(f, "{rate}/s"),
+        }
     }
 }
 

@@ -6,6 +6,9 @@
 /// The whole application: verdicts across restarts, what is stored, what is counted.
 mod app;
 
+/// The command line, by the binary itself.
+mod cli;
+
 /// The proxy, by raw bytes against upstreams that record bytes.
 mod proxy;
 

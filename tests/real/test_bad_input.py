@@ -153,12 +153,25 @@ def test_the_environment_alone_configures_one_default_model(iris_app_sync, start
     assert [row[name] for name in rows.IRIS_FEATURES] == FLOWER
 
 
-def test_a_window_that_is_not_sqlite_is_moved_aside_whole(iris_app_sync, start_driftd, tmp_path):
-    """Traffic matters more than the window: driftd starts with a fresh one and keeps the file."""
+def test_a_file_that_never_was_a_window_is_refused_and_left_alone(iris_app_sync, tmp_path):
+    """Most likely it is somebody's data, named by mistake."""
     content = b"Dear diary, this is not a database. " * 1000
+    window = tmp_path / "window.db"
+    window.write_bytes(content)
+    stderr, code = refused(tmp_path, config_text(iris_app_sync.url))
+    assert code in (1, BAD_CONFIGURATION), stderr
+    assert "window.db" in stderr and "panicked" not in stderr
+    assert window.read_bytes() == content
+
+
+def test_a_damaged_window_is_moved_aside_whole(iris_app_sync, start_driftd, tmp_path):
+    """Traffic matters more than the window: driftd starts with a fresh one and keeps the old."""
+    content = b"This is not a database any more. " * 1000
     directory = tmp_path / "driftd"
     directory.mkdir()
     (directory / "window.db").write_bytes(content)
+    # What every driftd leaves beside its window.
+    (directory / "window.db.lock").touch()
     driftd = start_driftd(iris_app_sync.url)
     assert driftd.post(json={"features": FLOWER}).status_code == 200
     assert driftd.wait_for_outcomes(1)["captured"] == 1

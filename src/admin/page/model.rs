@@ -109,7 +109,11 @@ fn comparison(html: &mut String, model: &ModelReport, now: Timestamp) {
         } else {
             "alarm"
         };
-        let [allowed, spent] = [budget.allowed, budget.spent].map(text::number);
+        let allowed = text::number(budget.allowed);
+        let spent = match budget.spent {
+            spent if spent > 0.0 && spent < 0.01 => "under 0.01".to_owned(),
+            spent => format!("{spent:.2}"),
+        };
         let per = Escaped(&budget.per);
         let value = format_args!("{allowed} false {alarms} per {per}; spent {spent}");
         fact(html, "Budget", value);
@@ -126,7 +130,7 @@ fn comparison(html: &mut String, model: &ModelReport, now: Timestamp) {
 /// What the process knows of the model, checked or not.
 fn process(html: &mut String, status: &ModelStatus, now: Timestamp) {
     traffic(html, &status.traffic);
-    exchanges(html, &status.tap);
+    exchanges(html, &status.tap, status.last_undecodable.as_deref());
     window(html, &status.window, now);
     html.push_str("<h3>Upstream</h3><dl>");
     fact(
@@ -151,7 +155,7 @@ fn process(html: &mut String, status: &ModelStatus, now: Timestamp) {
     html.push_str("</dl></div>");
 }
 
-fn exchanges(html: &mut String, tap: &TapSnapshot) {
+fn exchanges(html: &mut String, tap: &TapSnapshot, last_undecodable: Option<&str>) {
     card(html, "Exchanges");
     fact(html, "Offered", text::count(tap.offered));
     fact(html, "Captured", text::count(tap.captured));
@@ -183,7 +187,12 @@ fn exchanges(html: &mut String, tap: &TapSnapshot) {
         }
     }
     fact(html, "In flight", text::count(tap.in_flight));
-    html.push_str("</dl></div>");
+    html.push_str("</dl>");
+    if let Some(reason) = last_undecodable {
+        let reason = Escaped(reason);
+        let _ = write!(html, "<p class=\"reason\">Latest undecodable: {reason}</p>");
+    }
+    html.push_str("</div>");
 }
 
 fn window(html: &mut String, window: &WindowStatus, now: Timestamp) {

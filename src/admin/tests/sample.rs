@@ -227,6 +227,7 @@ pub(in crate::admin) fn status() -> Status {
         paths: vec![format!("/models/{name}:predict")],
         upstream: "http://127.0.0.1:5001".to_owned(),
         upstream_up: Some(name != "churn"),
+        last_undecodable: Some("no <known> feature".to_owned()),
         tap: TapSnapshot {
             offered: 1_204_318,
             captured: 1_202_750,

@@ -261,7 +261,7 @@ fn an_alarm_raised_after_a_quiet_time_is_not_cleared_by_a_stricter_check() {
     let mut model = Model::new(Rule::Budget);
     model.length = None;
     model.check(rows(1, 201, 0.0), None, 60);
-    // D = 0.13 of 200 rows. scipy.stats.kstwo.isf([0.05, 60/2592000], 167) → [0.1044, 0.1818]:
+    // D = 0.13 of 200 rows. scipy.stats.kstwo.isf([0.05, 60/2592000], 167) → [0.1040, 0.1829]:
     // enough for what 20 days pay for, and below 0.8 of what a minute does.
     let quiet = 20 * 86_400;
     let raised = model.check(rows(201, 401, 130.0), None, quiet);

@@ -5,6 +5,7 @@
 //! everything is bound, nothing but the shutdown future ends the process.
 
 mod models;
+mod monitoring;
 mod status;
 
 use std::future::Future;
@@ -12,7 +13,6 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -28,12 +28,13 @@ use crate::metrics::Metrics;
 use crate::metrics::tap::TapCounters;
 use crate::metrics::traffic::Traffic;
 use crate::model::{Routes, Schema};
-use crate::monitor::{Monitor, Watched};
+use crate::monitor::Durations;
 use crate::proxy;
-use crate::recorder::{Reasons, Recorded, Recorder};
+use crate::recorder::Reasons;
 use crate::timestamp::Timestamp;
 use crate::window::Window;
 use models::Prepared;
+use monitoring::{Monitoring, Shared, may_work_later};
 use status::StatusSource;
 
 /// Time for everything between the signal and the exit; Kubernetes kills after 30 s.
@@ -64,7 +65,8 @@ pub struct Bound {
     metrics: Option<TcpListener>,
     addresses: Addresses,
     report: Arc<ArcSwap<Report>>,
-    window: Window,
+    /// `None` where it cannot be opened yet.
+    window: Option<Window>,
     started: Timestamp,
 }
 
@@ -185,7 +187,18 @@ impl App {
                 .map(|(l, asked)| local(l, asked)),
         };
         let started = Timestamp::now();
-        let window = models::open_window(&config, &mut models, started)?;
+        let window = match models::open_window(&config, &mut models, started) {
+            Ok(window) => Some(window),
+            Err(error) if may_work_later(&error) => {
+                let error = chain(&error);
+                tracing::error!(
+                    error,
+                    "Window cannot be opened yet: traffic passes, nothing is recorded until it can"
+                );
+                None
+            }
+            Err(error) => return Err(error),
+        };
         Ok(Bound {
             config,
             models,
@@ -235,31 +248,27 @@ impl Bound {
         let counters = Arc::new(TapCounters::new(names.len()));
         let traffic = Traffic::new(names.clone());
 
-        let (recorded, watched): (Vec<Recorded>, Vec<Watched>) = models
-            .iter()
-            .map(|model| model.stages(&config.drift))
-            .unzip();
-        let reasons = Reasons::new(names.len());
-        let recorder = Recorder {
-            reasons: reasons.clone(),
-            models: recorded,
-            window: window.clone(),
-            counters: Arc::clone(&counters),
-            max_body: config.tap.max_body,
-            log_exchanges: config.log_exchanges,
+        let monitoring = Monitoring {
+            shared: Shared {
+                counters: Arc::clone(&counters),
+                report: Arc::clone(&report),
+                reasons: Reasons::new(names.len()),
+                durations: Arc::new(Durations::new(names.len())),
+                window: Arc::default(),
+            },
+            models,
+            config,
         };
-        let monitor = Monitor::start(
-            config.drift.clone(),
-            watched,
-            window.clone(),
-            Arc::clone(&counters),
-            Arc::clone(&report),
-            started,
-        );
-        let durations = monitor.durations();
+        // A restart shows what stood before it from the first answer on.
+        let stages = window.map(|window| monitoring.stages(window, started));
+        let Monitoring {
+            config,
+            models,
+            shared,
+        } = &monitoring;
 
         let routes = Routes::new(models.iter().map(|model| model.paths.as_slice()));
-        let server = proxy::Proxy::new(models::proxy_config(&config, &models, places()), routes);
+        let server = proxy::Proxy::new(models::proxy_config(config, models, places()), routes);
         let observer = || -> proxy::SharedObserver {
             Arc::new(status::Seen {
                 shard: traffic.shard(),
@@ -272,14 +281,10 @@ impl Bound {
             started,
             addresses,
             models: models.iter().map(Prepared::endpoint).collect(),
-            counters: Arc::clone(&counters),
             traffic: Arc::clone(&traffic),
-            window: window.clone(),
-            report: Arc::clone(&report),
+            monitoring: shared.clone(),
             readiness: server.readiness(),
-            durations,
             queue: tap.bytes(),
-            reasons,
         });
         let gauges = Arc::clone(&status);
         let metrics_page = Metrics::new(crate::metrics::Sources {
@@ -301,9 +306,6 @@ impl Bound {
         });
 
         let (stop_admin, admin_thread) = serve_admin(admin, metrics, sources)?;
-        let (stop_monitor, stopped) = mpsc::channel();
-        let monitor = spawn("driftd-monitor", move || monitor.run(&stopped))?;
-        let recorder = spawn("driftd-recorder", move || recorder.run(receiver))?;
         tracing::info!(
             proxy = %addresses.proxy,
             admin = %addresses.admin,
@@ -311,6 +313,10 @@ impl Bound {
             version = env!("CARGO_PKG_VERSION"),
             "Started"
         );
+        let monitoring = spawn("driftd-recorder", move || match stages {
+            Some(stages) => stages.run(receiver),
+            None => monitoring.wait_and_run(receiver),
+        })?;
 
         let draining = Arc::clone(&ready);
         let drain = async move {
@@ -331,15 +337,10 @@ impl Bound {
             "Connections drained"
         );
 
-        // The tap's senders are gone with the proxy: the recorder empties the queue and ends.
+        // The tap's senders are gone with the proxy: the recorder empties the queue, the monitor
+        // stops, the window closes.
         let deadline = Instant::now() + FLUSH;
-        let flushed = ended(recorder, deadline).await;
-        drop(stop_monitor);
-        let stopped = ended(monitor, deadline).await;
-        if flushed && stopped {
-            let closing = spawn("driftd-close", move || window.close())?;
-            ended(closing, deadline).await;
-        }
+        ended(monitoring, deadline).await;
         drop(stop_admin);
         ended(admin_thread, deadline).await;
         tracing::info!("Stopped");
@@ -374,6 +375,14 @@ fn places() -> NonZeroUsize {
         );
     }
     NonZeroUsize::new(places).unwrap_or(NonZeroUsize::MIN)
+}
+
+/// An error with what caused it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, Error> {

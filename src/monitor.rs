@@ -101,6 +101,12 @@ impl Config {
 // === impl Durations ===
 
 impl Durations {
+    /// None yet, for so many models.
+    #[must_use]
+    pub fn new(models: usize) -> Self {
+        Self((0..models).map(|_| ArcSwap::from_pointee(None)).collect())
+    }
+
     /// How long the last check of the model at `index` took.
     #[must_use]
     pub fn last(&self, index: usize) -> Option<Duration> {
@@ -120,13 +126,13 @@ impl Monitor {
         window: Window,
         counters: Arc<TapCounters>,
         report: Arc<ArcSwap<Report>>,
+        durations: Arc<Durations>,
         now: Timestamp,
     ) -> Self {
         let span = match config.main.length {
             SpanLength::Time(length) => length,
             SpanLength::Rows(_) => config.main.max_age,
         };
-        let durations = models.iter().map(|_| ArcSwap::from_pointee(None)).collect();
         let models = (models.into_iter().enumerate())
             .map(|(index, watched)| {
                 if let Some(live) = &watched.live {
@@ -141,16 +147,10 @@ impl Monitor {
             window,
             counters,
             report,
-            durations: Arc::new(Durations(durations)),
+            durations,
         };
         monitor.check(now, &mut Pace::hurried());
         monitor
-    }
-
-    /// How long checks take.
-    #[must_use]
-    pub fn durations(&self) -> Arc<Durations> {
-        Arc::clone(&self.durations)
     }
 
     /// Checks every [`Config::every`] until `stop` hangs up. Blocks: give it a thread.

@@ -2,21 +2,17 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-
 use super::Addresses;
+use super::monitoring::Shared;
 use crate::admin::{ModelStatus, Status, WindowStatus};
-use crate::drift::Report;
 use crate::exchange::{DropReason, Outcome};
 use crate::metrics::tap::TapCounters;
 use crate::metrics::traffic::{Observation, Shard, Traffic};
 use crate::metrics::{Gauges, ModelGauges};
 use crate::model::ModelName;
-use crate::monitor::Durations;
 use crate::proxy::{Observer, Readiness, TapBytes, UpstreamState};
-use crate::recorder::Reasons;
 use crate::timestamp::Timestamp;
-use crate::window::Window;
+use crate::window::{Figures, Window};
 
 /// Where a model is reached.
 #[derive(Debug, Clone)]
@@ -32,14 +28,10 @@ pub(super) struct StatusSource {
     pub(super) started: Timestamp,
     pub(super) addresses: Addresses,
     pub(super) models: Vec<Endpoint>,
-    pub(super) counters: Arc<TapCounters>,
     pub(super) traffic: Arc<Traffic>,
-    pub(super) window: Window,
-    pub(super) report: Arc<ArcSwap<Report>>,
+    pub(super) monitoring: Shared,
     pub(super) readiness: Readiness,
-    pub(super) durations: Arc<Durations>,
     pub(super) queue: TapBytes,
-    pub(super) reasons: Reasons,
 }
 
 /// What one proxy thread reports its traffic to.
@@ -53,32 +45,32 @@ pub(super) struct Seen {
 impl StatusSource {
     pub(super) fn gauges(&self) -> Gauges {
         let model = |index: usize| {
-            let figures = self.window.figures(index);
+            let figures = self.figures(index);
             ModelGauges {
                 window_rows: Some(figures.rows),
                 window_newest_row: figures.newest,
                 upstream_up: self.upstream_up(index),
-                check_duration: self.durations.last(index),
+                check_duration: self.monitoring.durations.last(index),
             }
         };
         Gauges {
             tap_queue_bytes: self.queue.bytes() as u64,
-            window_bytes: Some(self.window.bytes()),
+            window_bytes: self.monitoring.window.get().map(Window::bytes),
             models: (0..self.models.len()).map(model).collect(),
         }
     }
 
     pub(super) fn status(&self) -> Status {
-        let report = self.report.load();
+        let report = self.monitoring.report.load();
         let model = |(index, endpoint): (usize, &Endpoint)| {
-            let figures = self.window.figures(index);
+            let figures = self.figures(index);
             ModelStatus {
                 model: endpoint.name.clone(),
                 paths: endpoint.paths.clone(),
                 upstream: endpoint.upstream.clone(),
                 upstream_up: self.upstream_up(index),
-                tap: self.counters.snapshot(index),
-                last_undecodable: self.reasons.latest(index),
+                tap: self.monitoring.counters.snapshot(index),
+                last_undecodable: self.monitoring.reasons.latest(index),
                 coverage: report.models.get(index).and_then(|model| model.coverage),
                 window: WindowStatus {
                     rows: Some(figures.rows),
@@ -94,10 +86,16 @@ impl StatusSource {
             uptime_seconds: Timestamp::now().since(self.started).as_secs_f64(),
             listen: self.addresses.proxy.to_string(),
             admin: self.addresses.admin.to_string(),
-            window_bytes: Some(self.window.bytes()),
+            window_bytes: self.monitoring.window.get().map(Window::bytes),
             tap_queue_bytes: self.queue.bytes() as u64,
             models: self.models.iter().enumerate().map(model).collect(),
         }
+    }
+
+    /// What the window holds of a model; nothing while it is not open.
+    fn figures(&self, model: usize) -> Figures {
+        let window = self.monitoring.window.get();
+        window.map_or_else(Figures::default, |window| window.figures(model))
     }
 
     fn upstream_up(&self, model: usize) -> Option<bool> {

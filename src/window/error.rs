@@ -104,6 +104,20 @@ pub enum CommitError {
     Closed,
 }
 
+// === impl Error ===
+
+impl Error {
+    /// Whether the same call may work later: a full disk, a lock another program holds, an I/O error.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Sqlite { .. } => true,
+            Self::Create { source, .. } => source.kind() == std::io::ErrorKind::StorageFull,
+            _ => false,
+        }
+    }
+}
+
 // === impl CommitError ===
 
 impl CommitError {

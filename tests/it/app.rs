@@ -311,3 +311,28 @@ fn a_full_window_costs_counts_and_no_traffic() {
     );
     assert!(counted("dropped") > 0, "64 KiB held it all: {tap:#}");
 }
+
+#[test]
+fn a_window_that_cannot_be_opened_yet_holds_up_no_traffic() {
+    let directory = tempfile::tempdir().unwrap();
+    let upstream = model_server();
+    write_reference(directory.path(), 20);
+    drop(Driftd::start(directory.path(), upstream, SETTINGS));
+    let other = rusqlite::Connection::open(directory.path().join("driftd.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+
+    let driftd = Driftd::start(directory.path(), upstream, SETTINGS);
+    assert_eq!(driftd.predict(30, "basic"), 200);
+    driftd.eventually("counted", |d| d.tap()["dropped_by"]["window_error"] == 1);
+    other.execute_batch("ROLLBACK").unwrap();
+    driftd.eventually("recording", |d| {
+        d.predict(30, "basic");
+        d.tap()["captured"].as_u64() > Some(0)
+    });
+    drop(driftd);
+    let lost = "SELECT sum(exchanges) FROM gaps WHERE reason = 'window_error'";
+    let lost: i64 = database(directory.path())
+        .query_row(lost, [], |row| row.get(0))
+        .unwrap();
+    assert!(lost >= 1);
+}

@@ -88,9 +88,7 @@ pub enum Error {
     #[error(transparent)]
     Config(#[from] Problems),
     /// An address cannot be listened on.
-    #[error(
-        "cannot listen on {address} ({key}): {source}; is another process using it? Choose another with --{key}"
-    )]
+    #[error("cannot listen on {address}; choose another {key} address if it is taken")]
     Bind {
         /// The setting.
         key: &'static str,
@@ -110,7 +108,7 @@ pub enum Error {
     #[error(transparent)]
     Metrics(#[from] crate::metrics::Error),
     /// The demo lacks something of its own.
-    #[error("the demo cannot have {what}: {source}")]
+    #[error("the demo cannot have {what}")]
     Demo {
         /// What it needs.
         what: &'static str,
@@ -119,7 +117,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A thread cannot be started.
-    #[error("cannot start the thread {name}: {source}")]
+    #[error("cannot start the thread {name}")]
     Thread {
         /// What it was for.
         name: &'static str,

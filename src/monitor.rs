@@ -138,7 +138,8 @@ impl Monitor {
                 if let Some(live) = &watched.live {
                     rebuild(&window, index, live, now);
                 }
-                Tracked::new(watched, Coverage::new(span, now), now)
+                let before = window.coverage(index, now.minus(span)).unwrap_or_default();
+                Tracked::new(watched, Coverage::new(span, before, now), now)
             })
             .collect();
         let mut monitor = Self {

@@ -25,6 +25,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::drift::alarm::Alarms;
+use crate::drift::coverage::Totals;
 use crate::drift::current::Thinned;
 use crate::drift::report::ModelReport;
 use crate::exchange::{Exchange, Outcome};
@@ -247,6 +248,14 @@ impl Window {
         self.shared
             .reader
             .sample_rows(model, from, lowest_priorities)
+    }
+
+    /// Exchanges of a model since `from` that checks can rest on, and those that were lost.
+    ///
+    /// # Errors
+    /// SQLite refused.
+    pub fn coverage(&self, model: usize, from: Timestamp) -> Result<Totals, Error> {
+        self.shared.reader.coverage(model, from)
     }
 
     /// Stores what a check found and the alarms that stand after it, in one transaction. A report

@@ -61,10 +61,10 @@ pub(super) fn check(args: &Arguments) -> Result<ExitCode, Failure> {
     let now = Timestamp::now();
     // Every column is compared, whatever part it plays for a model server.
     let loaded = reference::load_all(&args.reference, now)
-        .with_context(|| format!("--reference {}", args.reference.display()))
+        .context("--reference")
         .map_err(Failure::Input)?;
     let (rows, notes) = (loaded.rows(&args.current))
-        .with_context(|| format!("--current {}", args.current.display()))
+        .context("--current")
         .map_err(Failure::Input)?;
     for note in loaded.notes.iter().chain(&notes) {
         eprintln!("driftd: {note}");

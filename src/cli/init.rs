@@ -33,7 +33,7 @@ pub(super) fn init(args: &Arguments) -> Result<ExitCode, Failure> {
         .map_err(Failure::Input)?;
     let missing = reference::DEFAULT_MISSING.map(str::to_owned);
     let found = reference::inspect(&args.reference, &missing)
-        .with_context(|| format!("--reference {}", args.reference.display()))
+        .context("--reference")
         .map_err(Failure::Input)?;
     let text = file(&upstream.to_string(), args, &found);
     let mut target = OpenOptions::new()

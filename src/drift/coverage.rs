@@ -24,16 +24,20 @@ pub struct Totals {
 #[derive(Debug)]
 pub struct Coverage {
     span: Duration,
+    /// What the window knew at the start; counters begin at zero.
+    before: Totals,
     readings: VecDeque<(Timestamp, Totals)>,
 }
 
 impl Coverage {
-    /// Coverage over the last `span`, beginning now with nothing seen.
+    /// Coverage over the last `span`, beginning now; `before` happened in the span before now.
     #[must_use]
-    pub fn new(span: Duration, now: Timestamp) -> Self {
+    pub fn new(span: Duration, before: Totals, now: Timestamp) -> Self {
+        let readings = [(now.minus(span), Totals::default()), (now, before)];
         Self {
             span,
-            readings: VecDeque::from([(now, Totals::default())]),
+            before,
+            readings: VecDeque::from(readings),
         }
     }
 
@@ -41,6 +45,10 @@ impl Coverage {
     /// where too few were offered.
     pub fn read(&mut self, now: Timestamp, totals: Totals) -> Option<f64> {
         let start = now.minus(self.span);
+        let totals = Totals {
+            captured: totals.captured + self.before.captured,
+            lost: totals.lost + self.before.lost,
+        };
         while self.readings.len() > 1 && self.readings[1].0 <= start {
             self.readings.pop_front();
         }
@@ -65,11 +73,21 @@ mod tests {
     fn losses_are_forgotten_with_the_span() {
         let minute = |m: i64| Timestamp(m * 60_000);
         let totals = |captured, lost| Totals { captured, lost };
-        let mut coverage = Coverage::new(Duration::from_secs(600), minute(0));
+        let mut coverage = Coverage::new(Duration::from_secs(600), Totals::default(), minute(0));
         assert_eq!(coverage.read(minute(0), totals(0, 0)), None);
         assert_eq!(coverage.read(minute(0), totals(4, 5)), None);
         assert_eq!(coverage.read(minute(1), totals(10, 10)), Some(0.5));
         assert_eq!(coverage.read(minute(5), totals(30, 10)), Some(0.75));
         assert_eq!(coverage.read(minute(12), totals(40, 10)), Some(1.0));
+    }
+
+    #[test]
+    fn a_restart_remembers_what_was_lost_before_it() {
+        let minute = |m: i64| Timestamp(m * 60_000);
+        let totals = |captured, lost| Totals { captured, lost };
+        let mut coverage = Coverage::new(Duration::from_secs(600), totals(10, 30), minute(100));
+        assert_eq!(coverage.read(minute(100), totals(0, 0)), Some(0.25));
+        assert_eq!(coverage.read(minute(105), totals(40, 0)), Some(0.625));
+        assert_eq!(coverage.read(minute(111), totals(60, 0)), Some(1.0));
     }
 }

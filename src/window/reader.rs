@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::drift::coverage::Totals;
 use crate::timestamp::Timestamp;
 
 use super::layout::{Layout, table};
@@ -103,6 +104,26 @@ impl Reader {
         let mut ids: Vec<i64> = kept.into_iter().map(|(_, id)| id).collect();
         ids.sort_unstable();
         Ok((ids, complete))
+    }
+
+    /// See [`super::Window::coverage`].
+    pub(super) fn coverage(&self, model: usize, from: Timestamp) -> Result<Totals, Error> {
+        self.with(model, |connection, source| {
+            let number = source.layout.number;
+            let total = |sql: &str| -> rusqlite::Result<u64> {
+                let total: Option<i64> =
+                    connection.query_row(sql, (number, from.0), |row| row.get(0))?;
+                Ok(u64::try_from(total.unwrap_or(0)).unwrap_or(0))
+            };
+            let count = "SELECT count(*) FROM exchange_data WHERE model = ?1 AND time >= ?2";
+            let captured = "outcome = 'captured' AND status BETWEEN 200 AND 299";
+            let undecodable = "outcome = 'undecodable'";
+            let dropped = "SELECT sum(exchanges) FROM gap_data WHERE model = ?1 AND ended_at >= ?2";
+            Ok(Totals {
+                captured: total(&format!("{count} AND {captured}"))?,
+                lost: total(&format!("{count} AND {undecodable}"))? + total(dropped)?,
+            })
+        })
     }
 
     /// Runs `read` in one read transaction; a model that is not configured has no rows.

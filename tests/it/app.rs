@@ -217,6 +217,7 @@ fn an_alarm_outlives_a_restart_and_not_its_reference() {
     let after = driftd.feature("age");
     assert_eq!(after["drifted"], true, "{after:#}");
     assert_eq!(after["since"], before["since"]);
+    assert_eq!(driftd.model()["coverage"], 1.0);
     drop(driftd);
 
     // Retrained on the older people: what stood was about another reference.

@@ -96,7 +96,7 @@ impl<'a> Story<'a> {
         self.say(&format!("proxy    http://{proxy}/predict"));
         self.say(&format!("metrics  http://{admin}/metrics"));
         self.say(&format!("window   {window}"));
-        self.say(&format!("resume   driftd demo --window {window}"));
+        self.say(&format!("resume   {} demo --window {window}", program()));
         self.say("");
         self.say(&format!(
             "A naive Bayes classifier serves Fisher's iris data ({:.0} % right); clients send it real flowers.",
@@ -208,7 +208,10 @@ impl<'a> Story<'a> {
         self.say(&format!(
             "Look at the rows:  sqlite3 -readonly {window} 'SELECT * FROM rows_default LIMIT 5'"
         ));
-        self.say(&format!("Go on from here:   driftd demo --window {window}"));
+        self.say(&format!(
+            "Go on from here:   {} demo --window {window}",
+            program()
+        ));
         found
     }
 
@@ -220,6 +223,13 @@ impl<'a> Story<'a> {
     fn say(&mut self, line: &str) {
         (self.say)(line);
     }
+}
+
+/// How this program was called, so that its commands can be copied as they stand.
+fn program() -> String {
+    std::env::args()
+        .next()
+        .unwrap_or_else(|| "driftd".to_owned())
 }
 
 /// What a change of is worth a line.

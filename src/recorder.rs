@@ -112,7 +112,7 @@ impl Recorder {
             let mut state = TapState::Open;
             let mut idle = false;
             // One by one: a body may hold many rows, and a batch is bounded by its rows.
-            while !batch.full() && !idle {
+            while !batch.due() && !idle {
                 idle = true;
                 state = tap.drain(1, |tapped| {
                     idle = false;
@@ -120,10 +120,7 @@ impl Recorder {
                 });
             }
             let closed = state == TapState::Closed;
-            let due = batch
-                .since
-                .is_some_and(|since| since.elapsed() >= BATCH_AGE);
-            if due || batch.full() || closed {
+            if batch.due() || closed {
                 self.commit(std::mem::take(&mut batch), &mut losses);
             }
             losses.watch(&self.counters, &self.window, closed);
@@ -324,7 +321,10 @@ impl Recorded {
 // === impl Batch ===
 
 impl Batch {
-    fn full(&self) -> bool {
-        self.rows >= BATCH_ROWS || self.records.len() >= BATCH_EXCHANGES
+    /// Whether it is full or has waited long enough.
+    fn due(&self) -> bool {
+        self.rows >= BATCH_ROWS
+            || self.records.len() >= BATCH_EXCHANGES
+            || self.since.is_some_and(|since| since.elapsed() >= BATCH_AGE)
     }
 }

@@ -74,7 +74,7 @@ impl Losses {
     /// written: then later. `last`: there is no later.
     pub(super) fn watch(&mut self, counters: &TapCounters, window: &Window, last: bool) {
         let due = last || self.looked.elapsed() >= EVERY;
-        if !due || self.failing.is_some() {
+        if !due || (self.failing.is_some() && !last) {
             return;
         }
         self.looked = Instant::now();

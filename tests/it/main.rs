@@ -6,6 +6,9 @@
 /// The whole application: verdicts across restarts, what is stored, what is counted.
 mod app;
 
+/// The README's metrics against the catalogue.
+mod catalogue;
+
 /// The command line, by the binary itself.
 mod cli;
 

@@ -27,7 +27,7 @@ use crate::feature::Store;
 use crate::metrics::Metrics;
 use crate::metrics::tap::TapCounters;
 use crate::metrics::traffic::Traffic;
-use crate::model::{Routes, Schema};
+use crate::model::{ModelName, Routes, Schema};
 use crate::monitor::Durations;
 use crate::proxy;
 use crate::recorder::Reasons;
@@ -249,7 +249,7 @@ impl Bound {
         let monitoring = Monitoring {
             shared: Shared {
                 counters: Arc::clone(&counters),
-                report: Arc::clone(&report),
+                report,
                 reasons: Reasons::new(names.len()),
                 durations: Arc::new(Durations::new(names.len())),
                 window: Arc::default(),
@@ -284,25 +284,7 @@ impl Bound {
             readiness: server.readiness(),
             queue: tap.bytes(),
         });
-        let gauges = Arc::clone(&status);
-        let metrics_page = Metrics::new(crate::metrics::Sources {
-            traffic: Arc::clone(&traffic),
-            tap: Arc::clone(&counters),
-            report: Arc::clone(&report),
-            models: names,
-            gauges: Arc::new(move || gauges.gauges()),
-        })?;
-        let is_ready = Arc::clone(&ready);
-        let sources = Arc::new(admin::Sources {
-            metrics: Arc::new(metrics_page),
-            report,
-            ready: Arc::new(move || match is_ready.load(Ordering::Relaxed) {
-                true => Ok(()),
-                false => Err("draining".to_owned()),
-            }),
-            status: Arc::new(move || status.status()),
-        });
-
+        let sources = sources(&status, names, Arc::clone(&ready))?;
         let (stop_admin, admin_thread) = serve_admin(admin, metrics, sources)?;
         tracing::info!(
             proxy = %addresses.proxy,
@@ -390,6 +372,31 @@ async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, Err
         address,
         source,
     })
+}
+
+/// What the admin listeners answer from.
+fn sources(
+    status: &Arc<StatusSource>,
+    models: Vec<ModelName>,
+    ready: Arc<AtomicBool>,
+) -> Result<Arc<admin::Sources>, Error> {
+    let (gauges, status) = (Arc::clone(status), Arc::clone(status));
+    let metrics = Metrics::new(crate::metrics::Sources {
+        traffic: Arc::clone(&status.traffic),
+        tap: Arc::clone(&status.monitoring.counters),
+        report: Arc::clone(&status.monitoring.report),
+        models,
+        gauges: Arc::new(move || gauges.gauges()),
+    })?;
+    Ok(Arc::new(admin::Sources {
+        metrics: Arc::new(metrics),
+        report: Arc::clone(&status.monitoring.report),
+        ready: Arc::new(move || match ready.load(Ordering::Relaxed) {
+            true => Ok(()),
+            false => Err("draining".to_owned()),
+        }),
+        status: Arc::new(move || status.status()),
+    }))
 }
 
 /// Serves page, API and metrics on a thread of their own: rendering a page never holds up traffic.

@@ -239,7 +239,7 @@ impl Monitor {
             model: name,
             version,
             schema,
-            reference: live.as_ref().map(|live| &live.reference),
+            reference: live.as_ref().map(|live| &*live.reference),
             policies,
             allowance: self.config.allowance,
             tests,

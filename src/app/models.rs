@@ -32,7 +32,7 @@ pub(super) struct Prepared {
     upstream: proxy::Upstream,
     version: String,
     schema: Arc<Schema>,
-    reference: Option<Reference>,
+    reference: Option<Arc<Reference>>,
     policies: Vec<Policy>,
     stores: Vec<Store>,
     notes: Vec<String>,
@@ -83,7 +83,7 @@ pub(super) fn open_window(
     }
     for (model, found) in models.iter_mut().zip(opened.models) {
         if let Some(reference) = &mut model.reference {
-            reference.loaded_at = found.since;
+            Arc::make_mut(reference).loaded_at = found.since;
         }
         model.alarms = found.alarms;
         model.changed = found.first_row > 1;
@@ -176,7 +176,7 @@ impl Prepared {
             upstream: model.upstream.clone(),
             version: model.version.clone(),
             schema: Arc::new(schema),
-            reference,
+            reference: reference.map(Arc::new),
             policies,
             stores,
             notes,

@@ -1,7 +1,7 @@
 //! What one model's committed rows feed: its reference and the rows under comparison of each span.
 //! The recorder appends, the monitor selects; both hold the lock for moments only.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::current::{Current, Entry, Span, Thinned};
 use super::reference::Reference;
@@ -11,14 +11,17 @@ use super::report::SpanName;
 #[derive(Debug)]
 pub struct Live {
     /// The reference; its columns align with the model's schema.
-    pub reference: Reference,
+    pub reference: Arc<Reference>,
     spans: Mutex<Vec<(SpanName, Current)>>,
 }
 
 impl Live {
     /// No rows yet.
     #[must_use]
-    pub fn new(reference: Reference, spans: impl IntoIterator<Item = (SpanName, Span)>) -> Self {
+    pub fn new(
+        reference: Arc<Reference>,
+        spans: impl IntoIterator<Item = (SpanName, Span)>,
+    ) -> Self {
         let spans = spans
             .into_iter()
             .map(|(name, span)| (name, Current::new(span)));

@@ -83,7 +83,8 @@ struct Tracked {
     watched: Watched,
     coverage: Coverage,
     last: Vec<(SpanName, Decided)>,
-    level: Level,
+    /// The last level announced; `None` before the first report, which announces nothing new.
+    level: Option<Level>,
     /// Verdicts the window does not hold yet.
     unsaved: bool,
 }
@@ -129,17 +130,19 @@ impl Monitor {
         durations: Arc<Durations>,
         now: Timestamp,
     ) -> Self {
-        let span = match config.main.length {
-            SpanLength::Time(length) => length,
-            SpanLength::Rows(_) => config.main.max_age,
-        };
         let models = (models.into_iter().enumerate())
             .map(|(index, watched)| {
                 if let Some(live) = &watched.live {
                     rebuild(&window, index, live, now);
                 }
-                let before = window.coverage(index, now.minus(span)).unwrap_or_default();
-                Tracked::new(watched, Coverage::new(span, before, now), now)
+                let oldest = watched.live.as_ref().and_then(|live| {
+                    let spans = live.spans();
+                    let (_, main) = spans.first()?;
+                    main.select(now).rows.first().map(|row| row.time)
+                });
+                let from = compared_since(&watched, oldest, now);
+                let before = window.coverage(index, from).unwrap_or_default();
+                Tracked::new(watched, Coverage::new(before, from, now), now)
             })
             .collect();
         let mut monitor = Self {
@@ -221,7 +224,6 @@ impl Monitor {
         let tests = self.tests();
         let tracked = &mut self.models[index];
         tracked.not_after(now);
-        let coverage = tracked.coverage.read(now, totals);
         let Watched {
             name,
             version,
@@ -235,6 +237,9 @@ impl Monitor {
             Some(live) => select(&self.window, index, live, now, &tracked.last),
             None => Vec::new(),
         };
+        let oldest = spans.first().and_then(|span| span.rows.first());
+        let from = compared_since(&tracked.watched, oldest.map(|row| row.time), now);
+        let coverage = tracked.coverage.read(now, totals, from);
         let subject = Subject {
             model: name,
             version,
@@ -292,7 +297,7 @@ impl Tracked {
         Self {
             coverage,
             last: vec![(SpanName::Main, main), (SpanName::Fast, fast)],
-            level: Level::Ok,
+            level: None,
             unsaved: false,
             watched,
         }
@@ -334,15 +339,15 @@ impl Tracked {
                 tracing::info!(model, feature, test, span, sentence, "Drift ended");
             }
         }
-        if report.level != self.level {
+        let before = self.level.replace(report.level);
+        if let Some(before) = before.filter(|before| *before != report.level) {
             tracing::info!(
                 model = report.model.as_str(),
-                from = self.level.as_str(),
+                from = before.as_str(),
                 to = report.level.as_str(),
                 state = report.state.as_str(),
                 "Level changed"
             );
-            self.level = report.level;
         }
     }
 }
@@ -363,6 +368,15 @@ fn totals(counters: &TapCounters, model: usize) -> Totals {
     Totals {
         captured: counted.checked,
         lost: counted.undecodable + counted.dropped,
+    }
+}
+
+/// Since when rows are compared: the oldest row of the main span, not before the reference.
+fn compared_since(watched: &Watched, oldest: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    let loaded = watched.live.as_ref().map(|live| live.reference.loaded_at);
+    match (oldest, loaded) {
+        (Some(oldest), Some(loaded)) => oldest.max(loaded),
+        (oldest, loaded) => oldest.or(loaded).unwrap_or(now),
     }
 }
 

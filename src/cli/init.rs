@@ -107,8 +107,9 @@ fn file(upstream: &str, args: &Arguments, found: &[Inspected]) -> String {
         let names: Vec<String> = names.map(|column| quoted(&column.name)).collect();
         names.join(", ")
     };
-    line("# Positional values are read in this order, answers into these outputs.");
-    line(&format!("features  = [{}]", named("feature")));
+    line("# Positional values are read in the file's order, or in the one written here.");
+    line(&format!("# features  = [{}]", named("feature")));
+    line("# Answers are read into these outputs; an output the file holds is compared.");
     let outputs = named("output");
     if outputs.is_empty() {
         line("# outputs   = [\"prediction\"]");
@@ -117,9 +118,9 @@ fn file(upstream: &str, args: &Arguments, found: &[Inspected]) -> String {
     }
     line("");
     line(
-        "# The columns found. The parts are: feature, output, target, time, id, ignore. A feature or",
+        "# The columns found. The parts are: feature (input), output (what the model answers; compared),",
     );
-    line("# an output that becomes something else leaves the lists above as well.");
+    line("# target (the truth; not compared), time, id, ignore.");
     line("[model.columns]");
     for column in found {
         let mut note = column.kind.to_owned();

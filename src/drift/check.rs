@@ -331,6 +331,12 @@ impl<'a> ModelCheck<'a> {
             (State::Drifted | State::TypeChanged, _) | (State::LowCoverage, SpanName::Main) => {
                 Level::Warn
             }
+            // Enough rows, and not one of them holds a value.
+            (State::Insufficient | State::Warming, SpanName::Main)
+                if measured.rows >= span.min_rows && measured.missing == measured.rows =>
+            {
+                Level::Warn
+            }
             _ => Level::Ok,
         };
         let verdict = match state {

@@ -1,4 +1,4 @@
-//! Coverage: the share of exchanges over a span of time whose rows could be checked.
+//! Coverage: the share of exchanges, over the time of the rows compared, that checks can rest on.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -20,42 +20,37 @@ pub struct Totals {
     pub lost: u64,
 }
 
-/// Readings of the totals over a span of time.
+/// Readings of the totals over the time of the rows compared.
 #[derive(Debug)]
 pub struct Coverage {
-    span: Duration,
     /// What the window knew at the start; counters begin at zero.
     before: Totals,
     readings: VecDeque<(Timestamp, Totals)>,
 }
 
 impl Coverage {
-    /// Coverage over the last `span`, beginning now; `before` happened in the span before now.
+    /// Coverage beginning now; `before` happened between `from` and now.
     #[must_use]
-    pub fn new(span: Duration, before: Totals, now: Timestamp) -> Self {
-        let readings = [(now.minus(span), Totals::default()), (now, before)];
+    pub fn new(before: Totals, from: Timestamp, now: Timestamp) -> Self {
+        let readings = [(from, Totals::default()), (now, before)];
         Self {
-            span,
             before,
             readings: VecDeque::from(readings),
         }
     }
 
-    /// Takes in the totals at `now` and returns the coverage since the span's start, 0 to 1; `None`
-    /// where too few were offered.
-    pub fn read(&mut self, now: Timestamp, totals: Totals) -> Option<f64> {
-        let start = now.minus(self.span);
+    /// Takes in the totals at `now` and returns the coverage since `from`, 0 to 1, to within a
+    /// minute; `None` where too few were offered. What came before `from` is forgotten: it never
+    /// goes back.
+    pub fn read(&mut self, now: Timestamp, totals: Totals, from: Timestamp) -> Option<f64> {
         let totals = Totals {
             captured: totals.captured + self.before.captured,
             lost: totals.lost + self.before.lost,
         };
-        while self.readings.len() > 1 && self.readings[1].0 <= start {
+        while self.readings.len() > 1 && self.readings[1].0 <= from {
             self.readings.pop_front();
         }
-        let first = self
-            .readings
-            .front()
-            .map_or_else(Totals::default, |(_, first)| *first);
+        let first = (self.readings.front()).map_or_else(Totals::default, |(_, first)| *first);
         if (self.readings.back()).is_none_or(|(last, _)| now.since(*last) >= APART) {
             self.readings.push_back((now, totals));
         }
@@ -69,25 +64,39 @@ impl Coverage {
 mod tests {
     use super::*;
 
+    fn minute(m: i64) -> Timestamp {
+        Timestamp(m * 60_000)
+    }
+
+    fn totals(captured: u64, lost: u64) -> Totals {
+        Totals { captured, lost }
+    }
+
     #[test]
-    fn losses_are_forgotten_with_the_span() {
-        let minute = |m: i64| Timestamp(m * 60_000);
-        let totals = |captured, lost| Totals { captured, lost };
-        let mut coverage = Coverage::new(Duration::from_secs(600), Totals::default(), minute(0));
-        assert_eq!(coverage.read(minute(0), totals(0, 0)), None);
-        assert_eq!(coverage.read(minute(0), totals(4, 5)), None);
-        assert_eq!(coverage.read(minute(1), totals(10, 10)), Some(0.5));
-        assert_eq!(coverage.read(minute(5), totals(30, 10)), Some(0.75));
-        assert_eq!(coverage.read(minute(12), totals(40, 10)), Some(1.0));
+    fn losses_are_forgotten_with_the_rows_of_their_time() {
+        let mut coverage = Coverage::new(Totals::default(), minute(0), minute(0));
+        assert_eq!(coverage.read(minute(0), totals(4, 5), minute(0)), None);
+        assert_eq!(
+            coverage.read(minute(1), totals(10, 10), minute(0)),
+            Some(0.5)
+        );
+        assert_eq!(
+            coverage.read(minute(5), totals(30, 10), minute(0)),
+            Some(0.75)
+        );
+        assert_eq!(
+            coverage.read(minute(12), totals(40, 10), minute(2)),
+            Some(1.0)
+        );
     }
 
     #[test]
     fn a_restart_remembers_what_was_lost_before_it() {
-        let minute = |m: i64| Timestamp(m * 60_000);
-        let totals = |captured, lost| Totals { captured, lost };
-        let mut coverage = Coverage::new(Duration::from_secs(600), totals(10, 30), minute(100));
-        assert_eq!(coverage.read(minute(100), totals(0, 0)), Some(0.25));
-        assert_eq!(coverage.read(minute(105), totals(40, 0)), Some(0.625));
-        assert_eq!(coverage.read(minute(111), totals(60, 0)), Some(1.0));
+        let mut coverage = Coverage::new(totals(10, 30), minute(90), minute(100));
+        let mut read =
+            |m, captured, from| coverage.read(minute(m), totals(captured, 0), minute(from));
+        assert_eq!(read(100, 0, 90), Some(0.25));
+        assert_eq!(read(105, 40, 95), Some(0.625));
+        assert_eq!(read(111, 60, 101), Some(1.0));
     }
 }

@@ -119,6 +119,12 @@ pub(super) fn find_all(table: &Table, missing: &Missing<'_>) -> Vec<Found> {
     found
 }
 
+/// A last column of at most so many words may be the labels of the rows …
+const LABELS: usize = 20;
+
+/// … where there are at least so many of them.
+const LABELLED: usize = 50;
+
 /// The most different words of an answer that are compared with those of other columns.
 const ANSWERS: usize = 50;
 
@@ -141,6 +147,19 @@ fn suspect_targets(table: &Table, missing: &Missing<'_>, found: &mut [Found]) {
             .then_some(different)
     };
     let held: Vec<_> = (0..).zip(found.iter()).map(|(i, f)| words(i, f)).collect();
+    let settled = |f: &Found| matches!(f.role, FoundRole::Output | FoundRole::Target);
+    if !found.iter().any(settled)
+        && let Some(last) = found.len().checked_sub(1)
+        && found[last].role == FoundRole::Feature
+        && found[last].profile.present >= LABELLED
+        && held[last]
+            .as_ref()
+            .is_some_and(|words| words.len() <= LABELS)
+    {
+        found[last].role = FoundRole::Target;
+        found[last].why = "may be the target: it comes last and holds few words, and nothing else is a target or an output";
+        found[last].unclear = true;
+    }
     let answers: Vec<_> = (found.iter().zip(&held))
         .filter(|(found, _)| found.role == FoundRole::Output)
         .filter_map(|(_, words)| words.as_ref())

@@ -158,6 +158,32 @@ fn a_column_with_the_words_of_an_output_may_be_the_target() {
 }
 
 #[test]
+fn a_last_column_of_few_words_may_be_the_target() {
+    let flowers = |header: &str| {
+        rows(header, 60, |i| {
+            format!("{}.5,{}", i * i, ["red", "white"][i % 2])
+        })
+    };
+    let problem = Sample::new(flowers("alcohol,cultivar")).problem();
+    assert!(
+        problem.contains("columns = { cultivar = \"target\" }"),
+        "{problem}"
+    );
+    let settled = Sample::new(flowers("alcohol,cultivar"))
+        .column("cultivar", "output")
+        .load();
+    assert_eq!(
+        (settled.features(), settled.outputs()),
+        (vec!["alcohol"], vec!["cultivar"])
+    );
+    // Where another column is one, the last is a feature like others.
+    let other = rows("y,alcohol,colour", 60, |i| {
+        format!("{},{}.5,{}", i % 3, i * i, ["red", "white"][i % 2])
+    });
+    assert_eq!(Sample::new(other).load().features(), ["alcohol", "colour"]);
+}
+
+#[test]
 fn few_rows_and_fractions_are_no_ids() {
     assert_eq!(
         Sample::new("age,a\n30,1.5\n41,2.5\n").load().features(),

@@ -163,10 +163,7 @@ impl Recorder {
             catch_unwind(AssertUnwindSafe(|| {
                 decoder.exchange(exchange, self.max_body)
             }))
-            .unwrap_or_else(|_| {
-                let reason = "a defect in driftd's decoding; please report the body".to_owned();
-                Err(Undecodable { reason })
-            })
+            .unwrap_or_else(|_| Err(Undecodable::internal()))
         });
         let ended = exchange.ending.reason().to_owned();
         let (outcome, reason, rows): (Outcome, String, Vec<Row>) = match decoded {

@@ -21,9 +21,6 @@ use crate::window::{ModelSpec, Window};
 use super::Error;
 use super::status::Endpoint;
 
-/// Output of a model nothing is known about but that it answers.
-const DEFAULT_OUTPUT: &str = "prediction";
-
 /// A model whose reference is loaded.
 #[derive(Debug)]
 pub(super) struct Prepared {
@@ -294,7 +291,7 @@ fn declared(model: &Model) -> Schema {
     }
     let mut outputs = model.outputs.clone();
     if outputs.is_empty() {
-        outputs.push(DEFAULT_OUTPUT.to_owned());
+        outputs.push(reference::DEFAULT_OUTPUT.to_owned());
     }
     Schema::new(
         model.features.iter().map(column(Role::Feature)).collect(),

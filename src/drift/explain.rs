@@ -1,7 +1,6 @@
 //! The words a person reads: one plain sentence per column and per model, with numbers. The page,
 //! the JSON, `driftd check` and the log all say the same.
 
-use super::decide::detectable_shift;
 use super::measure::Measurement;
 use super::picture::{Picture, Share};
 use super::report::{CheckReport, FeatureReport, Level, State, Test};
@@ -161,13 +160,6 @@ pub fn model(
         State::Constant => "Every column holds one and the same value on both sides.".to_owned(),
         State::Learning | State::Mismatch | State::Accepted => state.as_str().to_owned(),
     }
-}
-
-/// The smallest shift a check could see, in words.
-#[must_use]
-pub fn detectable(threshold: f64) -> Option<String> {
-    detectable_shift(threshold)
-        .map(|shift| format!("≈ {} σ", figure((shift * 100.0).round() / 100.0)))
 }
 
 fn difference(check: &CheckReport, measured: &Measurement) -> String {

@@ -297,6 +297,18 @@ mod tests {
     }
 
     #[test]
+    fn a_row_read_back_with_the_sample_alone_counts_once_too() {
+        let length = SpanLength::Time(Duration::from_secs(1000));
+        let mut current = fed(length, 80);
+        // Committed between the two reads of a rebuild: in the sample, not among the newest.
+        let recent = (71..=80).map(row).collect();
+        current.rebuild(recent, (1..=85).map(row).collect(), true);
+        (81..=90).for_each(|id| current.append(row(id)));
+        let rows = current.select(Timestamp(90_000)).rows;
+        assert_eq!(rows, (1..=90).map(row).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn few_rows_reach_back_to_min_rows() {
         let current = fed(SpanLength::Time(Duration::from_secs(5)), 80);
         let rows = current.select(Timestamp(80_000)).rows;

@@ -42,21 +42,11 @@ pub struct PValue {
     pub exact: bool,
 }
 
-/// Outcome of [`two_sample`]; the fields are those of [`KsStatistic`], and the p-value.
+/// Outcome of [`two_sample`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KsTest {
-    /// D, see [`KsStatistic::statistic`].
-    pub statistic: f64,
-    /// D·n1·n2, see [`KsStatistic::gap`].
-    pub gap: u128,
-    /// See [`KsStatistic::location`].
-    pub location: f64,
-    /// See [`KsStatistic::sign`].
-    pub sign: i8,
-    /// Rows in the reference.
-    pub n_reference: usize,
-    /// Rows in the current window.
-    pub n_current: usize,
+    /// The gap between the two samples.
+    pub found: KsStatistic,
     /// Probability of so large a gap when nothing has changed.
     pub p: PValue,
 }
@@ -65,23 +55,10 @@ pub struct KsTest {
 ///
 /// Preconditions as for [`statistic`].
 pub fn two_sample(reference_sorted: &[f64], current_sorted: &[f64]) -> KsTest {
-    let KsStatistic {
-        statistic,
-        gap,
-        location,
-        sign,
-        n_reference,
-        n_current,
-    } = self::statistic(reference_sorted, current_sorted);
-    let p = p_value(gap, n_reference, n_current);
+    let found = statistic(reference_sorted, current_sorted);
     KsTest {
-        statistic,
-        gap,
-        location,
-        sign,
-        n_reference,
-        n_current,
-        p,
+        found,
+        p: p_value(found.gap, found.n_reference, found.n_current),
     }
 }
 
@@ -283,14 +260,14 @@ mod tests {
         // scipy.stats.ks_2samp([1, 2], [3, 4, 5])
         // -> statistic=1.0, pvalue=0.2, statistic_location=2, statistic_sign=1
         let test = two_sample(&[1.0, 2.0], &[3.0, 4.0, 5.0]);
-        assert_eq!((test.gap, test.sign), (6, 1));
-        assert_close(test.location, 2.0);
+        assert_eq!((test.found.gap, test.found.sign), (6, 1));
+        assert_close(test.found.location, 2.0);
         assert_close(test.p.p, 0.2);
         // scipy.stats.ks_2samp([3, 4, 5], [1, 2])
         // -> statistic=1.0, pvalue=0.2, statistic_location=2, statistic_sign=-1
         let test = two_sample(&[3.0, 4.0, 5.0], &[1.0, 2.0]);
-        assert_eq!((test.gap, test.sign), (6, -1));
-        assert_close(test.location, 2.0);
+        assert_eq!((test.found.gap, test.found.sign), (6, -1));
+        assert_close(test.found.location, 2.0);
     }
 
     #[test]
@@ -298,9 +275,9 @@ mod tests {
         // scipy.stats.ks_2samp([-0.0, 1.0], [0.0, 1.0])
         // -> statistic=0.0, pvalue=1.0, statistic_location=-0.0, statistic_sign=1
         let test = two_sample(&[-0.0, 1.0], &[0.0, 1.0]);
-        assert_eq!((test.gap, test.sign), (0, 1));
+        assert_eq!((test.found.gap, test.found.sign), (0, 1));
         assert_close(test.p.p, 1.0);
-        assert!(test.location.abs() < 1e-300);
+        assert!(test.found.location.abs() < 1e-300);
     }
 
     #[test]
@@ -310,15 +287,15 @@ mod tests {
         // -> statistic=0.6666666666666666, pvalue=0.6, statistic_location=-inf, statistic_sign=1
         let inf = f64::INFINITY;
         let test = two_sample(&[-inf, -inf, 0.0], &[0.0, inf]);
-        assert_eq!((test.gap, test.sign), (4, 1));
-        assert!(test.location < f64::MIN);
+        assert_eq!((test.found.gap, test.found.sign), (4, 1));
+        assert!(test.found.location < f64::MIN);
         assert_close(test.p.p, 0.6);
     }
 
     #[test]
     fn empty_samples_give_nan() {
         let test = two_sample(&[], &[1.0]);
-        assert!(test.statistic.is_nan() && test.p.p.is_nan() && test.p.log10_p.is_nan());
+        assert!(test.found.statistic.is_nan() && test.p.p.is_nan() && test.p.log10_p.is_nan());
         assert_eq!(critical_gap(0, 5, 0.05), None);
     }
 

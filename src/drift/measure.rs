@@ -99,16 +99,16 @@ fn numeric(reference: &Numbers, mut tally: Tally) -> Measurement {
     let result = comparable.then(|| {
         let test = ks::two_sample(&reference.sorted, current);
         TestResult {
-            statistic: test.statistic,
+            statistic: test.found.statistic,
             p_value: test.p.p,
             log10_p: test.p.log10_p,
-            effect: test.statistic,
+            effect: test.found.statistic,
             evidence: Evidence::Ks {
-                gap: test.gap,
+                gap: test.found.gap,
                 log10_p: test.p.log10_p,
             },
-            location: Some(test.location),
-            sign: Some(test.sign),
+            location: Some(test.found.location),
+            sign: Some(test.found.sign),
         }
     });
     let gap = result.and_then(|r| r.location).map(|location| Gap {

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Answers every POST with `{"prediction": "yes"}`, for as long as the test process lives.
-fn model_server() -> SocketAddr {
+pub(super) fn model_server() -> SocketAddr {
     fn answer(stream: TcpStream) -> Option<()> {
         let mut reader = BufReader::new(stream.try_clone().ok()?);
         let mut writer = stream;

@@ -1,7 +1,10 @@
 //! The command line: exit codes, what is printed, and that it can be fed back.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -138,4 +141,70 @@ fn check_gates_on_drift_and_on_a_changed_type() {
         "{}",
         text(&typed.stdout)
     );
+}
+
+/// Logs go nowhere, and traffic does not mind: more lines than a pipe holds, and nobody reads them.
+#[test]
+fn a_log_that_nobody_reads_holds_up_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let upstream = format!("http://{}", super::app::model_server());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_driftd"));
+    command
+        .current_dir(directory.path())
+        .args([
+            "run",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin",
+            "127.0.0.1:0",
+            "--paths",
+            "/predict",
+        ])
+        .args(["--upstream", &upstream, "--reference", IRIS])
+        .env("DRIFTD_LOG_EXCHANGES", "true")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut driftd = command.spawn().unwrap();
+    let mut first = String::new();
+    let mut stdout = BufReader::new(driftd.stdout.take().unwrap());
+    stdout.read_line(&mut first).unwrap();
+    let proxy = first.trim().rsplit('/').next().unwrap();
+
+    let mut stream = TcpStream::connect(proxy).unwrap();
+    let patience = Duration::from_secs(20);
+    stream.set_read_timeout(Some(patience)).unwrap();
+    let mut answers = BufReader::new(stream.try_clone().unwrap());
+    let flowers = vec!["[5.1,3.5,1.4,0.2]"; 100].join(",");
+    let body = format!("{{\"features\":[{flowers}]}}");
+    // A line of some 8 KB for each: 800 KB, where a pipe holds 64.
+    for _ in 0..100 {
+        write!(
+            stream,
+            "POST /predict HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut line = String::new();
+        while !line.ends_with("\"yes\"}") {
+            let mut byte = [0];
+            answers.read_exact(&mut byte).unwrap();
+            line.push(char::from(byte[0]));
+        }
+        assert!(line.starts_with("HTTP/1.1 200"), "{line}");
+    }
+    drop((stream, answers));
+    let pid = rustix::process::Pid::from_child(&driftd);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let deadline = Instant::now() + patience;
+    let status = loop {
+        if let Some(status) = driftd.try_wait().unwrap() {
+            break status;
+        }
+        if Instant::now() >= deadline {
+            driftd.kill().unwrap();
+            panic!("it does not end while nobody reads its log");
+        }
+        std::thread::yield_now();
+    };
+    assert!(status.success(), "{status}");
 }

@@ -116,31 +116,31 @@ fn ks_2samp() {
         let test = ks::two_sample(&reference, &current);
 
         let gap = case["g"].as_u64().unwrap();
-        assert_eq!(test.gap, u128::from(gap), "{at}");
+        assert_eq!(test.found.gap, u128::from(gap), "{at}");
         let cells = reference.len() as f64 * current.len() as f64;
-        assert_eq!(test.statistic, gap as f64 / cells, "{at}");
+        assert_eq!(test.found.statistic, gap as f64 / cells, "{at}");
 
-        let signed_gap = i128::from(test.sign) * i128::from(gap);
+        let signed_gap = i128::from(test.found.sign) * i128::from(gap);
         assert_eq!(
-            gap_at(&reference, &current, test.location),
+            gap_at(&reference, &current, test.found.location),
             signed_gap,
             "{at}"
         );
         // scipy's rounding decides between equal gaps, so its choice only has to be one of them.
         let theirs = number(&case["x"]);
         let their_gap = gap_at(&reference, &current, theirs);
-        assert_eq!(their_gap.unsigned_abs(), test.gap, "{at}");
-        if i64::from(test.sign) != case["s"].as_i64().unwrap() {
-            assert_eq!((test.sign, their_gap), (1, -signed_gap), "{at}");
+        assert_eq!(their_gap.unsigned_abs(), test.found.gap, "{at}");
+        if i64::from(test.found.sign) != case["s"].as_i64().unwrap() {
+            assert_eq!((test.found.sign, their_gap), (1, -signed_gap), "{at}");
             other_sign += 1;
         }
         if cells < 1e6 {
             // scipy's rule without its rounding: the first extremum of reference, then current.
             let all = || reference.iter().chain(&current);
             let first = all().find(|&&x| gap_at(&reference, &current, x) == signed_gap);
-            assert_eq!(Some(&test.location), first, "{at}");
+            assert_eq!(Some(&test.found.location), first, "{at}");
             let up = all().any(|&x| gap_at(&reference, &current, x) == i128::from(gap));
-            assert_eq!(test.sign == 1, up, "{at}");
+            assert_eq!(test.found.sign == 1, up, "{at}");
             located += 1;
         }
 

@@ -4,11 +4,12 @@
 //! SQL or metrics; times come in as [`crate::timestamp::Timestamp`] arguments.
 //!
 //! In reading order:
-//! - [`reference`]: the sorted reference columns a model is compared with
-//! - [`current`]: the rows under comparison, an even sample of a span of the window
+//! - [`reference`]: the sorted reference columns a model is compared with; [`numbers`], [`text`]
+//! - [`row`], [`current`]: the rows under comparison, an even sample of a span of the window
 //! - [`live`]: one model's reference and rows, shared by recorder and monitor; [`coverage`]
-//! - [`ks`], [`kstwo`], [`chi2`]: the tests, equal to scipy's
-//! - [`measure`]: one column of current rows against its reference
+//! - [`ks`], [`kstwo`], [`chi2`], [`fisher`], [`conditional`], [`range`]: the tests, equal to
+//!   scipy's; [`effect`]: sizes of a change; [`memo`]: what they cost once only
+//! - [`values`], [`measure`]: one column of current rows against its reference
 //! - [`decide`]: from a measurement to a verdict: decision rule, budget, effect floor
 //! - [`alarm`]: the verdict that stands, from one check to the next
 //! - [`check`]: all columns of one model, one after the other
@@ -16,22 +17,39 @@
 //! - [`report`]: the result, in the shape the JSON contract gives
 
 pub mod alarm;
+pub mod band;
 pub mod check;
 pub mod chi2;
+pub mod conditional;
 pub mod coverage;
 pub mod current;
 pub mod decide;
+pub mod dependence;
+pub mod effect;
 pub mod explain;
+pub mod fisher;
+mod hypergeometric;
+pub mod joint;
 pub mod ks;
 pub mod kstwo;
 pub mod live;
 pub mod measure;
+pub mod memo;
+pub mod numbers;
+pub mod p_value;
 pub mod picture;
+mod random;
+pub mod range;
 pub mod reference;
 pub mod report;
 mod root;
+pub mod row;
 mod saddle_point;
+pub mod since;
+pub mod text;
+pub mod values;
 
 pub use current::{Current, Span, SpanLength};
-pub use reference::{ColumnReference, Reference, Value};
+pub use reference::{ColumnReference, Reference};
 pub use report::{FeatureReport, ModelReport, Report};
+pub use row::{Row, Value};

@@ -14,11 +14,12 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 
 use crate::drift::alarm::Alarms;
-use crate::drift::check::{Change, Decided, ModelCheck, SpanRows, Subject};
+use crate::drift::check::{Change, Decided, Dependence, ModelCheck, SpanRows, Subject};
 use crate::drift::coverage::{Coverage, Totals};
 use crate::drift::current::{Current, Entry, Span, SpanLength};
 use crate::drift::decide::{Allowance, Policy};
 use crate::drift::live::Live;
+use crate::drift::memo::Memo;
 use crate::drift::report::{Level, ModelReport, Report, SpanName};
 use crate::metrics::tap::TapCounters;
 use crate::model::{ModelName, Schema};
@@ -71,6 +72,7 @@ pub struct Monitor {
     counters: Arc<TapCounters>,
     report: Arc<ArcSwap<Report>>,
     durations: Arc<Durations>,
+    memo: Memo,
 }
 
 /// How long the last check of each model took, for the metrics.
@@ -152,6 +154,7 @@ impl Monitor {
             counters,
             report,
             durations,
+            memo: Memo::default(),
         };
         monitor.check(now, &mut Pace::hurried());
         monitor
@@ -183,8 +186,8 @@ impl Monitor {
             .models
             .iter()
             .filter_map(|model| model.watched.live.as_ref());
-        let columns = live.map(|live| live.reference.columns.iter().flatten().count());
-        columns.sum::<usize>() * self.config.spans().count()
+        let tests = live.map(|live| live.reference.tests());
+        tests.sum::<usize>() * self.config.spans().count()
     }
 
     /// Stores the verdicts that could not be stored when they were made.
@@ -240,11 +243,21 @@ impl Monitor {
         let oldest = spans.first().and_then(|span| span.rows.first());
         let from = compared_since(&tracked.watched, oldest.map(|row| row.time), now);
         let coverage = tracked.coverage.read(now, totals, from);
+        let info = live.as_ref().map(|live| live.reference.info());
+        let tracks = live
+            .as_ref()
+            .map_or_else(Vec::new, |live| live.reference.tracks());
+        let dependence = match live {
+            Some(live) => calibrate(live, pace)?,
+            None => Vec::new(),
+        };
         let subject = Subject {
             model: name,
             version,
             schema,
-            reference: live.as_ref().map(|live| &*live.reference),
+            reference: info.as_ref(),
+            tracks: &tracks,
+            dependence: Dependence::Measured(&dependence),
             policies,
             allowance: self.config.allowance,
             tests,
@@ -252,10 +265,9 @@ impl Monitor {
             changed: *changed,
         };
         let mut alarms = tracked.watched.alarms.clone();
-        let mut check = ModelCheck::begin(subject, spans, coverage, &mut alarms, now);
-        for column in 0..schema.columns().len() {
-            pace.slice(|| check.column(column))?;
-        }
+        let memo = &mut self.memo;
+        let mut check = ModelCheck::begin(subject, spans, coverage, &mut alarms, memo, now);
+        while pace.slice(|| check.step())? {}
         let checked = check.finish();
         tracked.remember(&checked.decided);
         tracked.watched.alarms = alarms;
@@ -352,6 +364,16 @@ impl Tracked {
     }
 }
 
+/// The autocorrelation times as the rows so far tell them.
+fn calibrate(live: &Live, pace: &mut Pace<'_>) -> Option<Vec<Option<f64>>> {
+    let waiting = live.since().waiting();
+    for waiting in waiting {
+        let estimate = pace.slice(|| waiting.estimate())?;
+        live.since().learn(estimate);
+    }
+    Some(live.since().dependence())
+}
+
 /// Stores the standing verdicts; what is refused now is tried again at the next check.
 fn save(window: &Window, index: usize, tracked: &mut Tracked, report: &ModelReport) {
     let saved = window.save_check(index, report, &tracked.watched.alarms);
@@ -410,7 +432,10 @@ fn selected(live: &Live, now: Timestamp, last: &[(SpanName, Decided)]) -> Vec<(S
         let selection = current.select(now);
         let rows = SpanRows {
             name: *name,
+            size: selection.rows.len(),
             rows: selection.rows,
+            population: selection.population,
+            alerts: true,
             min_rows: current.span().min_rows,
             length: match current.span().length {
                 SpanLength::Time(length) => Some(length),
@@ -430,7 +455,7 @@ fn rebuild(window: &Window, index: usize, live: &Live, now: Timestamp) {
         id: row.id,
         priority: row.priority,
         time: row.time,
-        values: live.reference.encode(&row.cells).into(),
+        values: Arc::new(live.reference.encode(&row.cells)),
     };
     for (name, current) in live.spans().iter_mut() {
         let span = current.span().clone();
@@ -440,7 +465,7 @@ fn rebuild(window: &Window, index: usize, live: &Live, now: Timestamp) {
         };
         let read = window.recent_rows(index, newest).and_then(|recent| {
             let (sample, complete) = match sample {
-                Some(from) => window.sample_rows(index, from, span.max_rows * 3 / 2)?,
+                Some(from) => window.sample_rows(index, from, span.max_rows + span.max_rows / 8)?,
                 None => (Vec::new(), true),
             };
             Ok((recent, sample, complete))

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::decode::{Decoded, Decoder, Undecodable};
+use crate::drift;
 use crate::drift::current::Entry;
 use crate::drift::live::Live;
 use crate::exchange::{Ending, Exchange, Outcome};
@@ -196,7 +197,8 @@ impl Recorder {
             return;
         }
         let heads: Vec<Head> = batch.records.iter().map(Head::of).collect();
-        let encoded: Vec<Vec<Arc<[_]>>> = batch.records.iter().map(|r| self.encode(r)).collect();
+        let encoded: Vec<Vec<Arc<drift::Row>>> =
+            batch.records.iter().map(|r| self.encode(r)).collect();
         match self.window.commit(batch.records) {
             Ok(committed) => {
                 for (model, thinned) in &committed.thinned {
@@ -241,10 +243,10 @@ impl Recorder {
     }
 
     /// The rows of a record as the comparison sees them; none where they do not feed it.
-    fn encode(&self, record: &Record) -> Vec<Arc<[crate::drift::Value]>> {
+    fn encode(&self, record: &Record) -> Vec<Arc<drift::Row>> {
         match self.live(record.exchange.model) {
             Some(live) if record.checked => {
-                let encode = |row: &Row| live.reference.encode(row).into();
+                let encode = |row: &Row| Arc::new(live.reference.encode(row));
                 record.rows.iter().map(encode).collect()
             }
             _ => Vec::new(),

@@ -10,10 +10,11 @@ use clap::{Args, ValueEnum};
 
 use super::Failure;
 use crate::drift::alarm::Alarms;
-use crate::drift::check::{Decided, ModelCheck, SpanRows, Subject};
+use crate::drift::check::{Decided, Dependence, ModelCheck, SpanRows, Subject};
 use crate::drift::current::Entry;
 use crate::drift::decide::{Allowance, PLAIN_ALPHA, Policy, Rule};
 use crate::drift::explain;
+use crate::drift::memo::Memo;
 use crate::drift::report::{ModelReport, Report, SpanName, State};
 use crate::model::ModelName;
 use crate::reference;
@@ -73,11 +74,15 @@ pub(super) fn check(args: &Arguments) -> Result<ExitCode, Failure> {
         id: id + 1,
         priority: 0,
         time: now,
-        values: loaded.reference.encode(&cells).into(),
+        values: std::sync::Arc::new(loaded.reference.encode(&cells)),
     });
+    let rows: Vec<Entry> = entries.collect();
     let span = SpanRows {
         name: SpanName::Main,
-        rows: entries.collect(),
+        size: rows.len(),
+        population: rows.len() as f64,
+        alerts: true,
+        rows,
         min_rows: args.min_rows,
         length: None,
         last: Decided::default(),
@@ -101,18 +106,22 @@ pub(super) fn check(args: &Arguments) -> Result<ExitCode, Failure> {
         };
         columns
     ];
+    let tracks = loaded.reference.tracks();
+    let info = loaded.reference.info();
     let subject = Subject {
         model: &model,
         version: "",
         schema: &loaded.schema,
-        reference: Some(&loaded.reference),
+        reference: Some(&info),
+        tracks: &tracks,
+        dependence: Dependence::None,
         policies: &policies,
         // One check that may spend a family-wise error of 5 %: Bonferroni over its columns.
         allowance: Allowance {
             alarms: PLAIN_ALPHA,
             per: Duration::from_secs(1),
         },
-        tests: columns,
+        tests: loaded.reference.tests(),
         min_coverage: 0.0,
         changed: false,
     };
@@ -121,8 +130,9 @@ pub(super) fn check(args: &Arguments) -> Result<ExitCode, Failure> {
         ..Alarms::default()
     };
     let later = Timestamp(now.0 + 1000);
-    let mut check = ModelCheck::begin(subject, vec![span], None, &mut alarms, later);
-    (0..columns).for_each(|column| check.column(column));
+    let mut memo = Memo::default();
+    let mut check = ModelCheck::begin(subject, vec![span], None, &mut alarms, &mut memo, later);
+    while check.step() {}
     let mut report = check.finish().report;
     // A budget over time means nothing to a check made once.
     report.budget = None;

@@ -166,5 +166,6 @@ const fn rule(rule: Rule) -> &'static str {
     match rule {
         Rule::Budget => "budget",
         Rule::PValue => "pvalue",
+        Rule::Guaranteed => "guaranteed",
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::timestamp::Timestamp;
 
-use super::reference::Value;
+use super::row::Row;
 
 /// Which rows of the window are compared.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,8 +46,8 @@ pub struct Entry {
     pub priority: u32,
     /// When its exchange began.
     pub time: Timestamp,
-    /// Its values, a cell for each column of the schema.
-    pub values: Arc<[Value]>,
+    /// Its values, a slot for each track of the reference.
+    pub values: Arc<Row>,
 }
 
 /// Rows older than `before` were thinned to priorities below `threshold`.
@@ -80,6 +80,8 @@ pub struct Current {
 pub struct Selection {
     /// Oldest first.
     pub rows: Vec<Entry>,
+    /// How many rows they stand for: those of the span, in memory or not, as far as priorities tell.
+    pub population: f64,
     /// Memory held fewer rows than the span calls for: rebuild from the window and select again.
     pub incomplete: bool,
 }
@@ -180,12 +182,14 @@ impl Current {
             max_age,
         } = self.span;
         let eldest = now.minus(max_age);
-        let reach_back = || Selection {
-            rows: (self.recent.iter())
-                .filter(|row| row.time >= eldest)
-                .cloned()
-                .collect(),
-            incomplete: false,
+        let reach_back = || {
+            let recent = self.recent.iter().filter(|row| row.time >= eldest);
+            let rows: Vec<Entry> = recent.cloned().collect();
+            Selection {
+                population: rows.len() as f64,
+                rows,
+                incomplete: false,
+            }
         };
         let SpanLength::Time(length) = length else {
             return reach_back();
@@ -195,11 +199,14 @@ impl Current {
             .filter(|row| row.time >= start)
             .collect();
         let incomplete = self.threshold < ALL && rows.len() < max_rows;
+        let mut threshold = self.threshold;
         if let (Some(thinned), Some(first)) = (self.thinned, rows.first())
             && first.id < thinned.before
         {
             rows.retain(|row| u64::from(row.priority) < thinned.threshold);
+            threshold = threshold.min(thinned.threshold);
         }
+        let population = rows.len() as f64 * (ALL as f64 / threshold.max(1) as f64);
         if rows.len() < min_rows {
             return Selection {
                 incomplete,
@@ -213,17 +220,18 @@ impl Current {
         }
         Selection {
             rows: rows.into_iter().cloned().collect(),
+            population,
             incomplete,
         }
     }
 
-    /// Keeps `sample` within twice what a check compares by lowering the threshold.
+    /// Keeps `sample` within a quarter more than a check compares by lowering the threshold.
     fn bound(&mut self) {
-        let most = self.span.max_rows.saturating_mul(2).max(1);
+        let most = (self.span.max_rows + self.span.max_rows / 4).max(1);
         if self.sample.len() <= most {
             return;
         }
-        let keep = self.span.max_rows + self.span.max_rows / 2;
+        let keep = self.span.max_rows + self.span.max_rows / 8;
         let mut priorities: Vec<u32> = self.sample.iter().map(|row| row.priority).collect();
         let (_, threshold, _) = priorities.select_nth_unstable(keep.min(most));
         self.threshold = u64::from(*threshold);
@@ -236,6 +244,7 @@ impl Current {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drift::row::Value;
 
     /// A row a second; priorities from a fixed multiplicative hash.
     fn row(id: i64) -> Entry {
@@ -244,7 +253,7 @@ mod tests {
             id,
             priority: (hash >> 32) as u32,
             time: Timestamp(id * 1000),
-            values: [Value::Number(id as f64)].into(),
+            values: Arc::new([Value::Number(id as f64)].into_iter().collect()),
         }
     }
 

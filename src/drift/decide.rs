@@ -4,15 +4,23 @@
 //! comes Δ after the last one and makes m tests decides each at α = B·Δ/(T·m). By linearity of
 //! expectation the expected number of false decisions stays within B per T, whatever the dependence
 //! between features or overlapping checks; no independence is needed.
+//!
+//! Rows that depend on each other are worth fewer: every decision counts the effective sample size,
+//! see [`super::dependence`].
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
+use super::band;
 use super::chi2;
-use super::ks;
-use super::measure::{Evidence, Measurement};
+use super::fisher::{self, Split};
+use super::ks::ties::{self, Block};
+use super::kstwo;
+use super::measure::{Evidence, TestResult, Tested};
+use super::memo::{Memo, careful};
+use super::p_value::PValue;
+use super::range::{self, Beyond};
 
 /// Significance of the plain rule: p < 0.05.
 pub const PLAIN_ALPHA: f64 = 0.05;
@@ -21,6 +29,13 @@ pub const PLAIN_ALPHA: f64 = 0.05;
 /// one that hovers at the threshold does not flap.
 const CLEAR_BELOW: f64 = 0.8;
 
+/// How sure the guaranteed rule is of the reference itself: its band around the true distribution
+/// holds for all columns together with a probability of 1 − this.
+const REFERENCE_DOUBT: f64 = 0.05;
+
+/// The most lattice cells an exact p-value with ties may visit: a tenth of a second.
+const TIE_CELLS: u64 = 20_000_000;
+
 /// How a check decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
@@ -28,6 +43,8 @@ pub enum Rule {
     PValue,
     /// The alarm budget, the effect floor and hysteresis.
     Budget,
+    /// The budget, given this very reference: drift is what is certainly larger than the floor.
+    Guaranteed,
 }
 
 /// What a verdict on one column takes.
@@ -46,6 +63,8 @@ pub struct PolicyAt {
     alpha: f64,
     /// The effect below which nothing is drift; 0 where there is no floor.
     floor: f64,
+    /// Tests the reference's own uncertainty is shared by.
+    tests: usize,
 }
 
 /// False alarms allowed for the process.
@@ -65,16 +84,33 @@ pub struct Decision {
     /// The smallest statistic that would be drift; `None` where none would be.
     pub threshold: Option<f64>,
     /// The p-value the decision used.
-    pub decision_p: f64,
+    pub p: PValue,
     /// Statistic over threshold, on the scale of the effect.
     pub severity: Option<f64>,
+    /// The true gap between the two distributions is at least this, for KS.
+    pub lower_bound: Option<f64>,
 }
 
-/// Critical values already found: they depend on sizes and significance only, which the columns of
-/// one check share.
-#[derive(Debug, Default)]
-pub struct Critical {
-    gaps: HashMap<(usize, usize, u64), Option<u128>>,
+/// What one test says, before hysteresis.
+struct Finding {
+    significant: bool,
+    threshold: Option<f64>,
+    /// Statistic over its critical value alone, on the scale of the effect.
+    ratio: Option<f64>,
+    p: PValue,
+}
+
+// === impl Rule ===
+
+impl Rule {
+    /// Whether it spends the alarm budget.
+    #[must_use]
+    pub const fn spends(self) -> bool {
+        match self {
+            Self::PValue => false,
+            Self::Budget | Self::Guaranteed => true,
+        }
+    }
 }
 
 // === impl Allowance ===
@@ -88,30 +124,24 @@ impl Allowance {
     }
 }
 
-// === impl Critical ===
-
-impl Critical {
-    fn gap(&mut self, n_reference: usize, n_current: usize, alpha: f64) -> Option<u128> {
-        let key = (n_reference, n_current, alpha.to_bits());
-        *(self.gaps.entry(key)).or_insert_with(|| ks::critical_gap(n_reference, n_current, alpha))
-    }
-}
-
 // === impl Policy ===
 
 impl Policy {
-    /// The policy where the budget pays for `alpha` a test. The plain rule has its own.
+    /// The policy where the budget pays for `alpha` for each of `tests` tests. The plain rule has
+    /// its own significance.
     #[must_use]
-    pub const fn at(self, alpha: f64) -> PolicyAt {
+    pub fn at(self, alpha: f64, tests: usize) -> PolicyAt {
         let (alpha, floor) = match self.rule {
             // Strictly below 0.05.
             Rule::PValue => (PLAIN_ALPHA.next_down(), 0.0),
-            Rule::Budget => (alpha, self.min_effect),
+            _ if alpha <= 0.0 => (0.0, self.min_effect),
+            _ => (careful(alpha), self.min_effect),
         };
         PolicyAt {
             rule: self.rule,
             alpha,
             floor,
+            tests: tests.max(1),
         }
     }
 }
@@ -119,70 +149,203 @@ impl Policy {
 // === impl PolicyAt ===
 
 impl PolicyAt {
-    /// Decides one measured test. `standing` says whether it is drifted now. `None` where nothing
-    /// could be measured.
+    /// Decides one test. `worth` says how many independent values the current ones are worth, at
+    /// most their number; `standing` whether it is drifted now. `None` where nothing was measured.
     pub fn decide(
         &self,
-        measured: &Measurement,
+        tested: &Tested,
+        worth: f64,
         standing: bool,
-        critical: &mut Critical,
+        memo: &mut Memo,
     ) -> Option<Decision> {
-        let result = measured.result?;
-        let Self { alpha, floor, .. } = *self;
-        if self.rule == Rule::Budget && alpha <= 0.0 {
+        let result = tested.result.as_ref()?;
+        if self.rule.spends() && self.alpha <= 0.0 {
             // No time has passed that would pay for a decision: what stands, stands.
             return Some(Decision {
                 drifted: standing,
                 threshold: None,
-                decision_p: result.p_value,
+                p: result.p,
                 severity: None,
+                lower_bound: None,
             });
         }
-        let (significant, threshold, relative, log10_p) = match result.evidence {
-            Evidence::Ks { gap, log10_p } => {
-                let cells = measured.n_reference as f64 * measured.n_current as f64;
-                let least = critical.gap(measured.n_reference, measured.n_current, alpha);
-                let threshold = least.map(|least| (least as f64 / cells).max(floor));
-                let significant = least.is_some_and(|least| gap >= least);
-                let relative = threshold.map(|threshold| result.statistic / threshold);
-                (significant, threshold, relative, log10_p)
-            }
-            Evidence::Chi2 {
-                dof,
-                pooled,
-                pooled_dof,
-                log10_p,
-            } => {
-                let statistic = result.statistic;
-                let threshold = (alpha > 0.0).then(|| chi2::isf(alpha, dof));
-                // The plain rule is the plain test.
-                let (pooled, log10_p) = match self.rule {
-                    Rule::PValue => (f64::INFINITY, result.log10_p),
-                    Rule::Budget => (pooled / chi2::isf(alpha, pooled_dof), log10_p),
-                };
-                // χ² grows with the square of the effect; its root ranks beside D.
-                let by_test = threshold.map(|threshold| (statistic / threshold).min(pooled).sqrt());
-                let by_effect = if floor > 0.0 {
-                    result.effect / floor
-                } else {
-                    f64::INFINITY
-                };
-                let relative = by_test.map(|ratio| ratio.min(by_effect));
-                let significant = by_test.is_some_and(|ratio| ratio >= 1.0);
-                (significant, threshold, relative, log10_p)
-            }
+        let worth = match self.rule {
+            Rule::PValue => 1.0,
+            _ => (worth / tested.n_current.max(1) as f64).clamp(0.0, 1.0),
         };
-        let fresh = significant && result.effect >= floor;
-        let lingers = self.rule == Rule::Budget
+        let finding = match &result.evidence {
+            Evidence::Ks { gap, ties } => self.ks(tested, result, (*gap, &ties[..]), worth, memo),
+            Evidence::Chi2 { .. } => self.chi2(tested, result, worth),
+            Evidence::Share { .. } | Evidence::Range { .. } => self.counted(tested, result, worth),
+        };
+        let lower_bound = matches!(result.evidence, Evidence::Ks { .. })
+            .then(|| self.lower_bound(tested, result.statistic, worth, memo));
+        let by_effect = result.effect.over(self.floor);
+        let severity = finding.ratio.map(|ratio| ratio.min(by_effect));
+        let fresh = match (self.rule, lower_bound) {
+            (Rule::Guaranteed, Some(bound)) => bound > self.floor,
+            _ => finding.significant && by_effect >= 1.0,
+        };
+        let lingers = self.rule.spends()
             && standing
-            && relative.is_some_and(|relative| relative >= CLEAR_BELOW);
+            && severity.is_some_and(|severity| severity >= CLEAR_BELOW);
         Some(Decision {
             drifted: fresh || lingers,
-            threshold,
-            decision_p: 10f64.powf(log10_p).min(1.0),
-            severity: relative,
+            threshold: finding.threshold,
+            p: finding.p,
+            severity,
+            lower_bound,
         })
     }
+
+    fn ks(
+        &self,
+        tested: &Tested,
+        result: &TestResult,
+        (gap, ties): (u128, &[Block]),
+        worth: f64,
+        memo: &mut Memo,
+    ) -> Finding {
+        let (n, w) = (tested.n_reference, tested.n_current);
+        let (critical, p) = if worth >= 1.0 {
+            let cells = n as f64 * w as f64;
+            let least = memo.critical_gap(n, w, self.alpha);
+            (least.map(|least| least as f64 / cells), result.p)
+        } else {
+            let size = together(n as f64, w as f64 * worth);
+            let distance = memo.critical_distance(size, self.alpha);
+            let size = careful(size.max(1.0)).floor().max(1.0) as u64;
+            let p = PValue {
+                p: kstwo::sf(result.statistic, size),
+                log10_p: kstwo::log10_sf(result.statistic, size).max(result.p.log10_p),
+            };
+            (Some(distance).filter(|d| *d < 1.0), p)
+        };
+        let mut finding = Finding {
+            significant: match critical {
+                Some(critical) => result.statistic >= critical * (1.0 - 1e-12),
+                None => false,
+            },
+            threshold: critical.map(|critical| match self.rule {
+                Rule::Guaranteed => self.floor + critical + self.reference_band(n),
+                _ => critical.max(self.floor),
+            }),
+            ratio: critical.map(|critical| result.statistic / critical),
+            p,
+        };
+        // Without regard to ties the test is careful; where that alone stands in the way, the exact
+        // law of these ties decides.
+        let tied = !finding.significant && !ties.is_empty() && worth >= 1.0;
+        if tied
+            && self.rule == Rule::Budget
+            && result.effect.over(self.floor) >= 1.0
+            && let Some(log_p) = ties::log_p(gap, ties, TIE_CELLS)
+        {
+            finding.p = PValue::from_ln(log_p);
+            finding.significant = finding.p.p <= self.alpha;
+        }
+        finding
+    }
+
+    fn chi2(&self, tested: &Tested, result: &TestResult, worth: f64) -> Finding {
+        let Evidence::Chi2 {
+            dof,
+            pooled,
+            pooled_dof,
+            exact,
+        } = &result.evidence
+        else {
+            unreachable!("asked for χ² only");
+        };
+        let (n, w) = (tested.n_reference as f64, tested.n_current as f64);
+        // Dependence spreads the counts of the current side only (as Rao & Scott 1981 correct χ²).
+        let scale = together(n, w * worth) / together(n, w);
+        let critical = chi2::isf(self.alpha, *dof);
+        let root = |p: f64, statistic: f64| (statistic / p).sqrt();
+        if self.rule == Rule::PValue {
+            return Finding {
+                significant: result.p.p <= self.alpha,
+                threshold: Some(critical),
+                ratio: Some(root(critical, result.statistic)),
+                p: result.p,
+            };
+        }
+        let scaled = |statistic: f64, dof| PValue::from_ln(chi2::log_sf(statistic * scale, dof));
+        let p = match exact {
+            Some(exact) if worth >= 1.0 => *exact,
+            // Both must be significant: sparse cells make the plain test too eager.
+            _ => {
+                let plain = scaled(result.statistic, *dof);
+                let sparse = scaled(*pooled, *pooled_dof);
+                if plain.log10_p >= sparse.log10_p {
+                    plain
+                } else {
+                    sparse
+                }
+            }
+        };
+        let by_pooled = root(chi2::isf(self.alpha, *pooled_dof), pooled * scale);
+        let by_plain = root(critical, result.statistic * scale);
+        Finding {
+            significant: p.p <= self.alpha,
+            threshold: Some(critical / scale),
+            // χ² grows with the square of the effect; its root ranks beside D.
+            ratio: Some(by_plain.min(by_pooled)),
+            p,
+        }
+    }
+
+    /// Tests on a count: missing, mistyped, beyond the range.
+    fn counted(&self, tested: &Tested, result: &TestResult, worth: f64) -> Finding {
+        let scaled = |count: u64| {
+            if worth >= 1.0 {
+                count
+            } else {
+                (count as f64 * worth).floor() as u64
+            }
+        };
+        let p = match &result.evidence {
+            _ if self.rule == Rule::PValue => result.p,
+            Evidence::Share { reference, current } => {
+                let split = |[with, without]: [u64; 2]| Split { with, without };
+                fisher::two_sided(split(*reference), split(current.map(scaled)))
+            }
+            Evidence::Range { above, below } => {
+                let beyond = Beyond {
+                    above: scaled(*above),
+                    below: scaled(*below),
+                };
+                let current = scaled(tested.n_current as u64);
+                range::two_sided(tested.n_reference as u64, current, beyond)
+            }
+            Evidence::Ks { .. } | Evidence::Chi2 { .. } => result.p,
+        };
+        Finding {
+            significant: p.p <= self.alpha,
+            threshold: None,
+            // How far the evidence goes beyond what is asked, on the scale of the root of χ².
+            ratio: Some((p.log10_p / self.alpha.log10()).max(0.0).sqrt()),
+            p,
+        }
+    }
+
+    /// D − `kstwo.isf(α, n·w/(n + w))` − √(ln(2m/δ)/(2n)), at least 0 (Massart 1990): the true gap is
+    /// at least this, with the confidence of the budget given this very reference.
+    fn lower_bound(&self, tested: &Tested, d: f64, worth: f64, memo: &mut Memo) -> f64 {
+        let w = tested.n_current as f64 * worth;
+        let noise = memo.critical_distance(w, self.alpha);
+        (d - noise - self.reference_band(tested.n_reference)).max(0.0)
+    }
+
+    /// How far the reference's distribution may be from the true one, for all tests together.
+    fn reference_band(&self, n_reference: usize) -> f64 {
+        band::reference_margin(n_reference as f64, self.tests as u64, REFERENCE_DOUBT)
+    }
+}
+
+/// What two samples are worth together: n·w/(n + w).
+fn together(n: f64, w: f64) -> f64 {
+    n * w / (n + w)
 }
 
 /// The smallest shift a KS threshold lets through as drift, in standard deviations of a normal
@@ -196,86 +359,4 @@ pub fn detectable_shift(threshold: f64) -> Option<f64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::drift::measure::measure;
-    use crate::drift::reference::{ColumnReference, Value};
-    use crate::feature::{Cell, Kind};
-
-    const DAY: Duration = Duration::from_secs(86_400);
-
-    fn measured(shift: f64) -> Measurement {
-        let cells = (0..1000).map(|i| Cell::Number(f64::from(i)));
-        let reference = ColumnReference::new(Kind::Numeric, cells);
-        measure(
-            &reference,
-            (0..1000).map(|i| Value::Number(f64::from(i) + shift)),
-        )
-    }
-
-    fn budget(min_effect: f64) -> Policy {
-        Policy {
-            rule: Rule::Budget,
-            min_effect,
-        }
-    }
-
-    #[test]
-    fn the_budget_is_shared_by_time_and_tests() {
-        let allowance = Allowance {
-            alarms: 1.0,
-            per: 30 * DAY,
-        };
-        // facts: 60 s, 30 features, 1 per 30 days: 1·60/(2592000·30) = 7.716e-7
-        let alpha = allowance.alpha(Duration::from_secs(60), 30);
-        assert!((alpha - 7.716_049_382_716_05e-7).abs() < 1e-18);
-        assert!(allowance.alpha(300 * DAY, 1) <= PLAIN_ALPHA);
-    }
-
-    #[test]
-    fn significance_alone_is_not_drift_below_the_effect_floor() {
-        let policy = budget(0.1).at(0.01);
-        let mut critical = Critical::default();
-        // A shift of 90 of 1,000 evenly spaced values: D = 0.09, p = 6e-4.
-        let decision = policy.decide(&measured(90.0), false, &mut critical);
-        assert!(!decision.unwrap().drifted);
-        let decision = policy.decide(&measured(110.0), false, &mut critical);
-        assert!(decision.unwrap().drifted);
-    }
-
-    #[test]
-    fn an_alarm_clears_well_below_its_threshold_only() {
-        let policy = budget(0.1).at(0.01);
-        let mut critical = Critical::default();
-        let mut drifted = |shift, standing| {
-            let decision = policy.decide(&measured(shift), standing, &mut critical);
-            decision.unwrap().drifted
-        };
-        assert!(!drifted(90.0, false));
-        assert!(drifted(90.0, true));
-        assert!(!drifted(70.0, true));
-    }
-
-    #[test]
-    fn the_plain_rule_is_p_below_five_percent() {
-        let policy = Policy {
-            rule: Rule::PValue,
-            min_effect: 0.5,
-        }
-        .at(1e-9);
-        let mut critical = Critical::default();
-        for shift in [58.0, 59.0, 60.0, 61.0, 62.0, 80.0] {
-            let measured = measured(shift);
-            let p = measured.result.unwrap().p_value;
-            let decision = policy.decide(&measured, false, &mut critical).unwrap();
-            assert_eq!(decision.drifted, p < 0.05, "shift {shift}: p = {p}");
-        }
-    }
-
-    #[test]
-    fn detectable_shift_is_in_standard_deviations() {
-        // 2 * scipy.stats.norm.ppf((1 + .1) / 2) → 0.2513226937101483
-        assert!((detectable_shift(0.1).unwrap() - 0.251_322_693_710_148_3).abs() < 1e-6);
-        assert_eq!(detectable_shift(1.0), None);
-    }
-}
+mod tests;

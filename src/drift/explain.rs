@@ -3,7 +3,7 @@
 
 use super::measure::Measurement;
 use super::picture::{Picture, Share};
-use super::report::{CheckReport, FeatureReport, Level, State, Test};
+use super::report::{CheckReport, FeatureReport, Level, SpanName, State, Test};
 use crate::feature::Role;
 
 /// A number for people: four significant digits, plain notation where it is short.
@@ -47,27 +47,31 @@ pub fn p_value(log10_p: f64) -> String {
     format!("{:.1}e{exponent}", 10f64.powf(log10_p - exponent))
 }
 
-/// What holds for one measured column, in one sentence.
+/// What holds for one measured column, in one sentence. `checks` are its tests over every span.
 #[must_use]
-pub fn column(name: &str, state: State, check: &CheckReport, measured: &Measurement) -> String {
+pub fn column(name: &str, state: State, checks: &[CheckReport], measured: &Measurement) -> String {
+    let of_main = || checks.iter().filter(|check| check.span == SpanName::Main);
+    let Some(main) = of_main().next() else {
+        return format!("{name}: no verdict.");
+    };
     match state {
         State::Drifted => {
-            let difference = difference(check, measured);
-            format!("{name} has drifted: {difference}{}.", left_out(measured))
+            let drifted = of_main().filter(|check| check.state == State::Drifted);
+            let changes: Vec<String> = drifted.map(|check| change(check, measured)).collect();
+            let left_out = left_out(measured, &changes);
+            format!("{name} has drifted: {}{left_out}.", changes.join("; "))
         }
         State::Ok => {
-            let closeness = closeness(check);
-            format!(
-                "{name} looks like the reference: {closeness}{}.",
-                left_out(measured)
-            )
+            let closeness = closeness(main);
+            let left_out = left_out(measured, &[]);
+            format!("{name} looks like the reference: {closeness}{left_out}.")
         }
         State::Constant => format!("{name} holds one and the same value on both sides."),
         State::TypeChanged => format!(
             "{name} has changed its type: {} of {} current values are not {}.",
             measured.mistyped,
             measured.rows - measured.missing,
-            if measured.test == Test::Ks {
+            if main.test == Test::Ks {
                 "numbers"
             } else {
                 "words"
@@ -162,55 +166,96 @@ pub fn model(
     }
 }
 
-fn difference(check: &CheckReport, measured: &Measurement) -> String {
+/// What one drifted test says.
+fn change(check: &CheckReport, measured: &Measurement) -> String {
     let p = check
         .log10_p
-        .map_or_else(String::new, |p| format!(", p = {}", p_value(p)));
+        .map_or_else(String::new, |p| format!("p = {}", p_value(p)));
     let statistic = check.statistic.map_or_else(String::new, figure);
-    match (&measured.picture, &measured.quantiles) {
-        (Picture::Ecdf { gap: Some(gap), .. }, Some(quantiles)) => {
-            let (from, to) = (quantiles.reference.p50, quantiles.current.p50);
-            format!(
-                "{} of rows are at most {}, {} in the reference; median {} → {} (D = {statistic}{p})",
-                percent(gap.current),
-                figure(gap.location),
-                percent(gap.reference),
-                figure(from),
-                figure(to),
-            )
+    let share = |count: usize| percent(count as f64 / measured.rows.max(1) as f64);
+    match check.test {
+        Test::Missing => {
+            let before = before(check, measured);
+            format!("{} missing{before} ({p})", share(measured.missing))
         }
-        (Picture::Shares(shares), _) => match most_moved(shares) {
-            Some(share) => format!(
-                "{} of rows are {}, {} in the reference (χ² = {statistic}{p})",
-                percent(share.current),
-                if share.group {
-                    share.name.clone()
-                } else {
-                    format!("{:?}", share.name)
-                },
-                percent(share.reference),
-            ),
-            None => format!("χ² = {statistic}{p}"),
+        Test::Type => format!("{} of another type ({p})", share(measured.mistyped)),
+        Test::Range => {
+            let outside = percent(check.statistic.unwrap_or(0.0));
+            format!("{outside} lie beyond everything in the reference ({p})")
+        }
+        _ => match (&measured.picture, &measured.quantiles) {
+            (Some(Picture::Ecdf { gap: Some(gap), .. }), Some(quantiles)) => {
+                let moved = moved(measured.shift);
+                format!(
+                    "{} of rows are at most {}, {} in the reference; median {} → {}{moved} (D = {statistic}, {p})",
+                    percent(gap.current),
+                    figure(gap.location),
+                    percent(gap.reference),
+                    figure(quantiles.reference.p50),
+                    figure(quantiles.current.p50),
+                )
+            }
+            (Some(Picture::Shares(shares)), _) => match most_moved(shares) {
+                Some(share) => format!(
+                    "{} of rows are {}, {} in the reference (χ² = {statistic}, {p})",
+                    percent(share.current),
+                    if share.group {
+                        share.name.clone()
+                    } else {
+                        format!("{:?}", share.name)
+                    },
+                    percent(share.reference),
+                ),
+                None => format!("χ² = {statistic}, {p}"),
+            },
+            _ => format!("{} = {statistic}, {p}", sign(check)),
         },
-        _ => format!("D = {statistic}{p}"),
     }
 }
 
-/// What of the rows was not compared, where it is much.
-fn left_out(measured: &Measurement) -> String {
+/// The share of missing values in the reference.
+fn before(check: &CheckReport, measured: &Measurement) -> String {
+    let present = measured.main().n_reference;
+    let missing = check.n_reference.saturating_sub(present);
+    let share = missing as f64 / check.n_reference.max(1) as f64;
+    format!(", {} in the reference", percent(share))
+}
+
+/// How far the mean has moved, where it is worth a word.
+fn moved(shift: Option<f64>) -> String {
+    match shift {
+        Some(shift) if shift.abs() >= 0.05 => {
+            let way = if shift > 0.0 { "up" } else { "down" };
+            format!(
+                ", mean {way} {} σ",
+                figure((shift.abs() * 100.0).round() / 100.0)
+            )
+        }
+        _ => String::new(),
+    }
+}
+
+/// What of the rows was not compared, where it is much and not told already.
+fn left_out(measured: &Measurement, told: &[String]) -> String {
     let share = |count: usize| count as f64 / measured.rows.max(1) as f64;
     let words = [
         (measured.mistyped, "of another type"),
         (measured.missing, "missing"),
     ];
-    let noted = words.into_iter().filter(|(count, _)| share(*count) >= 0.05);
+    let noted = words
+        .into_iter()
+        .filter(|(count, what)| share(*count) >= 0.05 && !told.iter().any(|t| t.contains(what)));
     noted
         .map(|(count, what)| format!("; {} {what}", percent(share(count))))
         .collect()
 }
 
+fn sign(check: &CheckReport) -> &'static str {
+    if check.test == Test::Ks { "D" } else { "χ²" }
+}
+
 fn closeness(check: &CheckReport) -> String {
-    let sign = if check.test == Test::Ks { "D" } else { "χ²" };
+    let sign = sign(check);
     let statistic = check.statistic.map_or_else(String::new, figure);
     match check.threshold {
         Some(threshold) => format!("{sign} = {statistic}, below {}", figure(threshold)),

@@ -4,11 +4,14 @@
 //! distribution functions is gap/(n1·n2). Working in gaps makes equal statistics exactly equal,
 //! and lets a check compare against a threshold found once (see [`critical_gap`]).
 //!
-//! Ties make the p-value conservative, as in scipy: it is the one for continuous data.
+//! Ties make the p-value conservative, as in scipy: it is the one for continuous data. [`ties`] has
+//! the one for tied data.
 
-use super::kstwo;
+use super::{kstwo, p_value};
 
 mod exact;
+pub mod ranks;
+pub mod ties;
 
 /// scipy's `MAX_AUTO_N`: above this, `method="auto"` is asymptotic.
 const MAX_EXACT: usize = 10_000;
@@ -40,6 +43,15 @@ pub struct PValue {
     pub log10_p: f64,
     /// Whether it is exact, or from the asymptotic law.
     pub exact: bool,
+}
+
+impl From<PValue> for p_value::PValue {
+    fn from(p: PValue) -> Self {
+        Self {
+            p: p.p,
+            log10_p: p.log10_p,
+        }
+    }
 }
 
 /// Outcome of [`two_sample`].
@@ -106,8 +118,8 @@ pub fn statistic(reference_sorted: &[f64], current_sorted: &[f64]) -> KsStatisti
 /// `method="auto"` computes it.
 ///
 /// Exact if neither sample exceeds 10 000 rows, otherwise `kstwo.sf(D, round(n1·n2/(n1+n2)))`.
-/// scipy also turns to the latter when its exact value rounds to above 1; both are 1 to 1e-13
-/// there, so this clips instead.
+/// scipy turns to the latter (with a RuntimeWarning) also where its exact value rounds to above 1,
+/// as at 7 against 7 rows and D = 1/7: it then reports 0.99996 for a certainty. This reports 1.
 ///
 /// `log10_p` continues where `p` underflows: by the same exact sum in logarithms, or by the same
 /// asymptotic law. The asymptotic law reaches 0 at D = 1, which no two-sample law does, so there
@@ -161,7 +173,10 @@ pub fn critical_gap(n1: usize, n2: usize, alpha: f64) -> Option<u128> {
     let unit = gcd(n1, n2) as u128;
     let steps = n1 as u128 * n2 as u128 / unit;
     let significant = |h: u128| p_value(h * unit, n1, n2).p <= alpha;
-    if !significant(steps) {
+    // The exact law at D = 1 visits every cell, for what has a closed form; the margin is for the
+    // two rounding differently.
+    let rarest = exact::log_rarest(n1, n2).exp();
+    if rarest > alpha * (1.0 - 1e-9) && !significant(steps) {
         return None;
     }
     if significant(0) {
@@ -327,6 +342,14 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_least_gap_is_certain() {
+        // scipy.stats.ks_2samp([0] + [1] * 6, [1] * 7).pvalue -> 0.9999609537692629, and a warning.
+        // But without ties the first value alone makes a gap of 1/7.
+        assert_close(p_value(7, 7, 7).p, 1.0);
+        assert_close(p_value(49, 49, 49).p, 1.0);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::current::{Current, Entry, Span, Thinned};
 use super::reference::Reference;
 use super::report::SpanName;
+use super::since::Since;
 
 /// The rows of one model that are compared with one reference.
 #[derive(Debug)]
@@ -13,6 +14,7 @@ pub struct Live {
     /// The reference; its columns align with the model's schema.
     pub reference: Arc<Reference>,
     spans: Mutex<Vec<(SpanName, Current)>>,
+    since: Mutex<Since>,
 }
 
 impl Live {
@@ -26,6 +28,7 @@ impl Live {
             .into_iter()
             .map(|(name, span)| (name, Current::new(span)));
         Self {
+            since: Mutex::new(Since::new(&reference)),
             reference,
             spans: Mutex::new(spans.collect()),
         }
@@ -33,6 +36,7 @@ impl Live {
 
     /// Takes in one committed row.
     pub fn append(&self, entry: &Entry) {
+        self.since().append(entry.id, &entry.values);
         for (_, current) in self.spans().iter_mut() {
             current.append(entry.clone());
         }
@@ -43,6 +47,11 @@ impl Live {
         for (_, current) in self.spans().iter_mut() {
             current.thin(thinned);
         }
+    }
+
+    /// All rows since the reference, locked; the same holds for them.
+    pub fn since(&self) -> MutexGuard<'_, Since> {
+        self.since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The spans, locked. A thread that panicked while holding them leaves them whole: every

@@ -1,5 +1,6 @@
 //! What the page draws of one column: two ECDFs with the largest gap, or two shares per category.
 
+use super::numbers::{Edge, Numbers};
 use super::reference::Categories;
 
 /// The most steps kept of one ECDF: more than a picture has pixels to show.
@@ -49,12 +50,16 @@ pub struct Share {
 }
 
 impl Picture {
-    /// Draws the ECDFs of two sorted samples; infinite values are left out of the curve's points
+    /// Draws the ECDFs of the reference and of sorted current values; infinite values are left out of the curve's points
     /// but count in its heights.
     #[must_use]
-    pub fn ecdf(reference: &[f64], current: &[f64], gap: Option<Gap>) -> Self {
+    pub fn ecdf(reference: &Numbers, current: &[f64], gap: Option<Gap>) -> Self {
+        let known = match (reference.values(), reference.edges()) {
+            (Some(sorted), _) => steps(sorted),
+            (None, edges) => edge_steps(edges.unwrap_or_default()),
+        };
         Self::Ecdf {
-            reference: steps(reference),
+            reference: known,
             current: steps(current),
             gap,
         }
@@ -109,6 +114,16 @@ fn steps(sorted: &[f64]) -> Vec<(f64, f64)> {
         points.push((*max, 1.0));
     }
     points
+}
+
+/// The ECDF as far as its edges tell it.
+fn edge_steps(edges: &[Edge]) -> Vec<(f64, f64)> {
+    let n = edges.last().map_or(1, |edge| edge.upto) as f64;
+    let stride = edges.len().div_ceil(STEPS).max(1);
+    let last = edges.len().saturating_sub(1);
+    let shown = (edges.iter().enumerate()).filter(|(i, _)| i % stride == 0 || *i == last);
+    let points = shown.map(|(_, edge)| (edge.value, edge.upto as f64 / n));
+    points.filter(|(x, _)| x.is_finite()).collect()
 }
 
 #[cfg(test)]

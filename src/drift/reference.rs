@@ -6,6 +6,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use crate::feature::{Cell, Kind};
 use crate::timestamp::Timestamp;
 
+use super::numbers::Numbers;
+use super::report::ReferenceInfo;
+use super::row::{Row, Value};
+use super::text::{Descriptor, Texts};
+
+/// The most categories counted apart; where a column has more, the rest is one.
+const MOST_CATEGORIES: usize = 1000;
+
 /// The reference data of one model, aligned with the model's schema.
 #[derive(Debug, Clone)]
 pub struct Reference {
@@ -26,17 +34,8 @@ pub enum ColumnReference {
     Numeric(Numbers),
     /// A limited set of words.
     Categorical(Categories),
-    /// Free text, represented by the length of each value in characters.
-    Text(Numbers),
-}
-
-/// A sorted sample of numbers.
-#[derive(Debug, Clone)]
-pub struct Numbers {
-    /// Ascending; no NaN; may hold ±∞.
-    pub sorted: Vec<f64>,
-    /// Rows in which the value was missing.
-    pub missing: usize,
+    /// Free text, represented by what describes it.
+    Text(Box<Texts>),
 }
 
 /// Counted categories, most frequent first (ties by name).
@@ -48,40 +47,122 @@ pub struct Categories {
     pub counts: Vec<u64>,
     /// Rows in which the value was missing.
     pub missing: usize,
+    /// Whether the last category stands for all that are not among the others.
+    pub rest: bool,
     codes: HashMap<Box<str>, u32>,
 }
 
-/// A cell as the comparison sees it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Value {
-    /// Absent, `null` or NaN.
-    Missing,
-    /// A number (numeric columns), or a length in characters (text columns).
-    Number(f64),
-    /// The index of a reference category.
-    Category(u32),
-    /// A category the reference does not hold, by the hash of its word: different words count
-    /// apart, as they do for scipy.
-    Unseen(u32),
-    /// A value of a type that does not belong in the column, such as text among numbers.
-    Mistyped,
+/// One thing that is compared: a column, or what describes a column of texts.
+#[derive(Debug, Clone, Copy)]
+pub struct Track<'a> {
+    /// Index of the column in the schema.
+    pub column: usize,
+    /// Which descriptor of a text it is.
+    pub descriptor: Option<Descriptor>,
+    /// Where rows hold it.
+    pub slot: usize,
+    /// What it is compared with.
+    pub side: Side<'a>,
+}
+
+/// The reference side of a comparison.
+#[derive(Debug, Clone, Copy)]
+pub enum Side<'a> {
+    /// Numbers.
+    Numbers(&'a Numbers),
+    /// Counted categories.
+    Categories(&'a Categories),
 }
 
 // === impl Reference ===
 
 impl Reference {
-    /// The cells of one row as the comparison sees them. Columns without reference read as
-    /// [`Value::Missing`] or [`Value::Unseen`]; they are never compared.
+    /// The cells of one row as the comparison sees them: a slot for each track.
     #[must_use]
-    pub fn encode(&self, row: &[Cell]) -> Box<[Value]> {
-        row.iter()
-            .zip(&self.columns)
-            .map(|(cell, column)| match column {
-                Some(column) => column.encode(cell),
-                None if *cell == Cell::Missing => Value::Missing,
-                None => Value::Unseen(0),
-            })
-            .collect()
+    pub fn encode(&self, cells: &[Cell]) -> Row {
+        let mut values = Vec::with_capacity(cells.len());
+        for (cell, column) in cells.iter().zip(&self.columns) {
+            if let Some(column) = column {
+                column.encode(cell, &mut values);
+            }
+        }
+        values.into_iter().collect()
+    }
+
+    /// What identifies it in a report.
+    #[must_use]
+    pub fn info(&self) -> ReferenceInfo {
+        ReferenceInfo {
+            hash: self.hash.clone(),
+            rows: self.rows,
+            loaded_at: self.loaded_at,
+        }
+    }
+
+    /// Everything that is compared, in the order of the schema and of the slots of a row.
+    #[must_use]
+    pub fn tracks(&self) -> Vec<Track<'_>> {
+        let mut tracks = Vec::with_capacity(self.columns.len());
+        for (index, column) in self.columns.iter().enumerate() {
+            if let Some(column) = column {
+                column.tracks(index, &mut tracks);
+            }
+        }
+        tracks
+    }
+
+    /// How many tests one check makes of it over one span.
+    #[must_use]
+    pub fn tests(&self) -> usize {
+        self.tracks().iter().map(Track::tests).sum()
+    }
+}
+
+// === impl Track ===
+
+impl Track<'_> {
+    /// What it is called where `column` is the name of its column.
+    #[must_use]
+    pub fn name(&self, column: &str) -> Box<str> {
+        match self.descriptor {
+            None => column.into(),
+            Some(descriptor) => format!("{column}.{}", descriptor.as_str()).into(),
+        }
+    }
+}
+
+impl Track<'_> {
+    /// How many tests one check makes of it: its distribution, and where it is not one more
+    /// descriptor of a text, missing values and types; of numbers also their range.
+    #[must_use]
+    pub fn tests(&self) -> usize {
+        match (self.side, self.descriptor) {
+            (_, Some(Descriptor::Length)) | (Side::Categories(_), _) => 3,
+            (Side::Numbers(_), None) => 4,
+            (_, Some(_)) => 1,
+        }
+    }
+}
+
+// === impl Side ===
+
+impl Side<'_> {
+    /// Reference rows that hold a value.
+    #[must_use]
+    pub fn present(&self) -> usize {
+        match self {
+            Self::Numbers(numbers) => numbers.len(),
+            Self::Categories(words) => words.present(),
+        }
+    }
+
+    /// Reference rows that hold none.
+    #[must_use]
+    pub fn missing(&self) -> usize {
+        match self {
+            Self::Numbers(numbers) => numbers.missing(),
+            Self::Categories(words) => words.missing,
+        }
     }
 }
 
@@ -94,8 +175,15 @@ impl ColumnReference {
     pub fn new(kind: Kind, cells: impl IntoIterator<Item = Cell>) -> Self {
         match kind {
             Kind::Numeric => Self::Numeric(Numbers::new(cells.into_iter().map(|c| c.as_number()))),
-            Kind::Text => Self::Text(Numbers::new(cells.into_iter().map(|c| length(&c)))),
             Kind::Categorical => Self::Categorical(Categories::new(cells)),
+            Kind::Text => {
+                let text = |cell| match cell {
+                    Cell::Text(text) => Some(text),
+                    _ => None,
+                };
+                let texts: Vec<Option<Box<str>>> = cells.into_iter().map(text).collect();
+                Self::Text(Box::new(Texts::new(&texts)))
+            }
         }
     }
 
@@ -104,10 +192,12 @@ impl ColumnReference {
     pub fn renamed(self, name: impl Fn(&str) -> Box<str>) -> Self {
         match self {
             Self::Categorical(mut categories) => {
-                for old in &mut categories.names {
+                let rest = usize::from(categories.rest);
+                let known = categories.names.len() - rest;
+                for old in &mut categories.names[..known] {
                     *old = name(old);
                 }
-                categories.codes = codes(&categories.names);
+                categories.codes = codes(&categories.names[..known]);
                 Self::Categorical(categories)
             }
             numbers => numbers,
@@ -128,46 +218,56 @@ impl ColumnReference {
     #[must_use]
     pub fn present(&self) -> usize {
         match self {
-            Self::Numeric(numbers) | Self::Text(numbers) => numbers.sorted.len(),
-            Self::Categorical(categories) => {
-                usize::try_from(categories.counts.iter().sum::<u64>()).unwrap_or(usize::MAX)
+            Self::Numeric(numbers) => numbers.len(),
+            Self::Text(texts) => texts.len(),
+            Self::Categorical(categories) => categories.present(),
+        }
+    }
+
+    /// One cell as its first track sees it.
+    #[cfg(test)]
+    pub(crate) fn value(&self, cell: &Cell) -> Value {
+        let mut values = Vec::new();
+        self.encode(cell, &mut values);
+        values[0]
+    }
+
+    /// Appends what is compared of it where it is the column at `index`, in the order of the slots.
+    pub fn tracks<'a>(&'a self, index: usize, tracks: &mut Vec<Track<'a>>) {
+        let mut push = |descriptor, side| {
+            let track = Track {
+                column: index,
+                descriptor,
+                slot: tracks.len(),
+                side,
+            };
+            tracks.push(track);
+        };
+        match self {
+            Self::Numeric(numbers) => push(None, Side::Numbers(numbers)),
+            Self::Categorical(words) => push(None, Side::Categories(words)),
+            Self::Text(texts) => {
+                for (descriptor, numbers) in Descriptor::ALL.into_iter().zip(&texts.described) {
+                    push(Some(descriptor), Side::Numbers(numbers));
+                }
             }
         }
     }
 
-    /// One cell as the comparison with this column sees it.
-    #[must_use]
-    pub fn encode(&self, cell: &Cell) -> Value {
-        if *cell == Cell::Missing {
-            return Value::Missing;
-        }
+    /// Appends one cell as the comparison with this column sees it.
+    pub fn encode(&self, cell: &Cell, values: &mut Vec<Value>) {
         match self {
-            Self::Numeric(_) => cell.as_number().map_or(Value::Mistyped, Value::Number),
-            Self::Text(_) => length(cell).map_or(Value::Mistyped, Value::Number),
-            Self::Categorical(categories) => match cell.category() {
-                None => Value::Missing,
-                Some(name) => match categories.codes.get(name.as_ref()) {
-                    Some(code) => Value::Category(*code),
-                    None => Value::Unseen(word_hash(&name)),
-                },
+            Self::Numeric(_) if *cell == Cell::Missing => values.push(Value::Missing),
+            Self::Numeric(_) => {
+                values.push(cell.as_number().map_or(Value::Mistyped, Value::Number));
+            }
+            Self::Categorical(categories) => values.push(categories.encode(cell)),
+            Self::Text(texts) => match cell {
+                Cell::Text(text) => values.extend(texts.describe(text).map(Value::Number)),
+                Cell::Missing => values.extend([Value::Missing; 4]),
+                _ => values.extend([Value::Mistyped; 4]),
             },
         }
-    }
-}
-
-// === impl Numbers ===
-
-impl Numbers {
-    fn new(values: impl Iterator<Item = Option<f64>>) -> Self {
-        let mut missing = 0;
-        let mut sorted: Vec<f64> = values
-            .filter_map(|value| {
-                missing += usize::from(value.is_none());
-                value
-            })
-            .collect();
-        sorted.sort_unstable_by(f64::total_cmp);
-        Self { sorted, missing }
     }
 }
 
@@ -179,18 +279,54 @@ impl Categories {
         let mut counted: HashMap<Box<str>, u64> = HashMap::new();
         for cell in cells {
             match cell.category() {
-                Some(name) => *counted.entry(name.as_ref().into()).or_default() += 1,
+                Some(name) => match counted.get_mut(name.as_ref()) {
+                    Some(count) => *count += 1,
+                    None => {
+                        counted.insert(name.into(), 1);
+                    }
+                },
                 None => missing += 1,
             }
         }
-        let mut ordered: Vec<(Box<str>, u64)> = counted.into_iter().collect();
-        ordered.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        let (names, counts): (Vec<Box<str>>, Vec<u64>) = ordered.into_iter().unzip();
+        Self::counted(counted.into_iter().collect(), missing)
+    }
+
+    /// Categories that are counted already.
+    #[must_use]
+    pub fn counted(mut counted: Vec<(Box<str>, u64)>, missing: usize) -> Self {
+        counted.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        let rest = counted.len() > MOST_CATEGORIES;
+        let cut: u64 = counted.iter().skip(MOST_CATEGORIES).map(|(_, n)| n).sum();
+        counted.truncate(MOST_CATEGORIES);
+        let (mut names, mut counts): (Vec<Box<str>>, Vec<u64>) = counted.into_iter().unzip();
+        let codes = codes(&names);
+        if rest {
+            names.push("any other".into());
+            counts.push(cut);
+        }
         Self {
-            codes: codes(&names),
             names,
             counts,
             missing,
+            rest,
+            codes,
+        }
+    }
+
+    /// Rows that hold a category.
+    #[must_use]
+    pub fn present(&self) -> usize {
+        usize::try_from(self.counts.iter().sum::<u64>()).unwrap_or(usize::MAX)
+    }
+
+    fn encode(&self, cell: &Cell) -> Value {
+        let Some(name) = cell.category() else {
+            return Value::Missing;
+        };
+        match self.codes.get(name.as_ref()) {
+            Some(code) => Value::Category(*code),
+            None if self.rest => Value::Category(self.codes.len() as u32),
+            None => Value::Unseen(word_hash(&name)),
         }
     }
 }
@@ -206,35 +342,12 @@ fn word_hash(word: &str) -> u32 {
     hasher.finish() as u32
 }
 
-/// The length of a text in characters (Unicode scalar values, as Python's `len`).
-fn length(cell: &Cell) -> Option<f64> {
-    match cell {
-        Cell::Text(text) => Some(text.chars().count() as f64),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn text(word: &str) -> Cell {
         Cell::Text(word.into())
-    }
-
-    #[test]
-    fn numbers_are_sorted_and_missing_ones_counted() {
-        let cells = [
-            Cell::Number(2.0),
-            Cell::Missing,
-            Cell::Number(f64::NEG_INFINITY),
-            text("x"),
-        ];
-        let ColumnReference::Numeric(numbers) = ColumnReference::new(Kind::Numeric, cells) else {
-            panic!("a numeric column");
-        };
-        assert_eq!(numbers.sorted, [f64::NEG_INFINITY, 2.0]);
-        assert_eq!(numbers.missing, 2);
     }
 
     #[test]
@@ -247,22 +360,63 @@ mod tests {
             text("true"),
         ];
         let column = ColumnReference::new(Kind::Categorical, cells);
+        let encode = |cell: &Cell| column.value(cell);
         assert_eq!(column.present(), 5);
-        assert_eq!(column.encode(&text("b")), Value::Category(0));
-        assert_eq!(column.encode(&text("3")), column.encode(&Cell::Number(3.0)));
-        assert_eq!(
-            column.encode(&Cell::Bool(true)),
-            column.encode(&text("true"))
-        );
-        assert!(matches!(column.encode(&text("c")), Value::Unseen(_)));
-        assert_ne!(column.encode(&text("c")), column.encode(&text("d")));
-        assert_eq!(column.encode(&Cell::Missing), Value::Missing);
+        assert_eq!(encode(&text("b")), Value::Category(0));
+        assert_eq!(encode(&text("3")), encode(&Cell::Number(3.0)));
+        assert_eq!(encode(&Cell::Bool(true)), encode(&text("true")));
+        assert!(matches!(encode(&text("c")), Value::Unseen(_)));
+        assert_ne!(encode(&text("c")), encode(&text("d")));
+        assert_eq!(encode(&Cell::Missing), Value::Missing);
     }
 
     #[test]
     fn text_among_numbers_is_a_type_change_not_a_missing_value() {
         let column = ColumnReference::new(Kind::Numeric, [Cell::Number(1.0)]);
-        assert_eq!(column.encode(&text("5.1")), Value::Mistyped);
-        assert_eq!(column.encode(&Cell::Missing), Value::Missing);
+        assert_eq!(column.value(&text("5.1")), Value::Mistyped);
+        assert_eq!(column.value(&Cell::Missing), Value::Missing);
+    }
+
+    #[test]
+    fn beyond_a_thousand_categories_the_rest_is_one() {
+        let cells = (0..3000).map(|i| Cell::Number(f64::from(i / 2 * (i % 2))));
+        let column = ColumnReference::new(Kind::Categorical, cells);
+        let ColumnReference::Categorical(words) = &column else {
+            panic!("a categorical column");
+        };
+        assert_eq!((words.names.len(), words.present()), (1001, 3000));
+        assert_eq!(words.counts[1000], 3000 - 1501 - 999);
+        let unknown = column.value(&text("no such word"));
+        assert_eq!(unknown, Value::Category(1000));
+    }
+
+    #[test]
+    fn a_text_column_takes_four_slots() {
+        let cells = |kind| ColumnReference::new(kind, [text("a b"), text("c")]);
+        let reference = Reference {
+            hash: "0".to_owned(),
+            rows: 2,
+            loaded_at: Timestamp(0),
+            columns: vec![
+                Some(cells(Kind::Categorical)),
+                None,
+                Some(cells(Kind::Text)),
+            ],
+        };
+        let row = reference.encode(&[text("c"), text("not compared"), text("a b!")]);
+        let tracks = reference.tracks();
+        assert_eq!(row.len(), tracks.len());
+        let names: Vec<_> = tracks.iter().map(|track| track.name("x")).collect();
+        assert_eq!(
+            names.iter().map(|name| &**name).collect::<Vec<_>>(),
+            [
+                "x",
+                "x.length",
+                "x.words",
+                "x.non_letters",
+                "x.unknown_words"
+            ]
+        );
+        assert_eq!(row.value(tracks[1].slot), Value::Number(4.0));
     }
 }

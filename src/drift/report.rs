@@ -108,6 +108,10 @@ pub struct FeatureReport {
     pub mistyped: Option<f64>,
     /// Share of current values whose category the reference does not hold.
     pub unseen: Option<f64>,
+    /// By how much the mean has moved, in standard deviations of the reference.
+    pub shift: Option<f64>,
+    /// Whether the dependence between its rows has been measured.
+    pub calibrated: bool,
     /// Quantiles on both sides, for numbers.
     pub quantiles: Option<QuantilePair>,
     /// What happened, in one sentence with numbers.
@@ -178,6 +182,10 @@ pub struct CheckReport {
     pub sign: Option<i8>,
     /// The effect size the floor applies to: D for KS, total variation for chi-squared.
     pub effect: Option<f64>,
+    /// The true gap is at least this, for KS: D less what chance can do on either side.
+    pub lower_bound: Option<f64>,
+    /// By how much the statistic may be understated, where the reference is a profile.
+    pub error_bound: Option<f64>,
 }
 
 /// What holds for a column, a check or a model.
@@ -243,6 +251,27 @@ pub enum Test {
     Ks,
     /// Chi-squared test of homogeneity (`scipy.stats.chi2_contingency(correction=False)`).
     Chi2,
+    /// The share of missing values, as a 2×2 table (`chi2_contingency` likewise).
+    Missing,
+    /// The share of values beyond the reference's range
+    /// (`scipy.stats.hypergeom.pmf(k, n + w, w, k)` for the k at the longer end, doubled).
+    Range,
+    /// The share of values of another type, as a 2×2 table (`chi2_contingency` likewise).
+    Type,
+    /// All columns together: maximum mean discrepancy on rank-normal scores.
+    Mmd,
+    /// All rows since the reference, by a band that holds at all times.
+    Slow,
+    /// Effect size: population stability index over the reference's deciles or categories.
+    Psi,
+    /// Effect size: `scipy.spatial.distance.jensenshannon` over the same.
+    Js,
+    /// Effect size: `scipy.stats.wasserstein_distance`, in standard deviations of the reference.
+    Wasserstein,
+    /// Effect size: Hellinger distance over the reference's deciles or categories.
+    Hellinger,
+    /// Effect size: total variation over the same.
+    Tv,
 }
 
 // === impl State ===
@@ -325,13 +354,48 @@ impl SpanName {
 // === impl Test ===
 
 impl Test {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Ks,
+        Self::Chi2,
+        Self::Missing,
+        Self::Range,
+        Self::Type,
+        Self::Mmd,
+        Self::Slow,
+        Self::Psi,
+        Self::Js,
+        Self::Wasserstein,
+        Self::Hellinger,
+        Self::Tv,
+    ];
+
     /// The word used in JSON, labels and SQL.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ks => "ks",
             Self::Chi2 => "chi2",
+            Self::Missing => "missing",
+            Self::Range => "range",
+            Self::Type => "type",
+            Self::Mmd => "mmd",
+            Self::Slow => "slow",
+            Self::Psi => "psi",
+            Self::Js => "js",
+            Self::Wasserstein => "wasserstein",
+            Self::Hellinger => "hellinger",
+            Self::Tv => "tv",
         }
+    }
+
+    /// Whether it is only the size of a change, never decided.
+    #[must_use]
+    pub const fn is_effect(self) -> bool {
+        matches!(
+            self,
+            Self::Psi | Self::Js | Self::Wasserstein | Self::Hellinger | Self::Tv
+        )
     }
 }
 

@@ -35,6 +35,8 @@ fn check(span: SpanName) -> CheckReport {
         location: Some(5.4),
         sign: Some(1),
         effect: Some(0.25),
+        lower_bound: None,
+        error_bound: None,
     }
 }
 
@@ -59,6 +61,8 @@ fn feature(name: &str) -> FeatureReport {
         mistyped: None,
         missing: Some(0.0),
         unseen: Some(0.125),
+        shift: None,
+        calibrated: true,
         quantiles: Some(QuantilePair {
             reference: side(4.0),
             current: side(5.0),
@@ -77,6 +81,8 @@ fn unknown(name: &str) -> FeatureReport {
         mistyped: None,
         missing: None,
         unseen: Some(f64::NAN),
+        shift: None,
+        calibrated: true,
         quantiles: None,
         checks: vec![CheckReport {
             drifted: None,

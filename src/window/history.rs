@@ -197,9 +197,7 @@ pub(super) fn save_gap(
 }
 
 fn test_named(word: &str) -> Option<Test> {
-    [Test::Ks, Test::Chi2]
-        .into_iter()
-        .find(|test| test.as_str() == word)
+    Test::ALL.into_iter().find(|test| test.as_str() == word)
 }
 
 fn span_named(word: &str) -> Option<SpanName> {

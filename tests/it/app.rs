@@ -209,7 +209,7 @@ fn an_alarm_outlives_a_restart_and_not_its_reference() {
     driftd.eventually("drift", |d| d.feature("age")["drifted"] == true);
     driftd.eventually("all rows compared", |d| d.tap()["in_flight"] == 0);
     let before = driftd.feature("age");
-    assert_eq!(before["level"], "alert");
+    assert_eq!(before["level"], "warn");
     assert_eq!(driftd.feature("plan")["drifted"], false);
     drop(driftd);
 

@@ -12,6 +12,9 @@ mod catalogue;
 /// The command line, by the binary itself.
 mod cli;
 
+/// Exact laws and effect sizes against scipy, mpmath and brute force.
+mod exact;
+
 /// The proxy, by raw bytes against upstreams that record bytes.
 mod proxy;
 

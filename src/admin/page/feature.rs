@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::drift::report::{CheckReport, FeatureReport, QuantilePair, State, Test};
+use crate::drift::report::{CheckReport, FeatureReport, QuantilePair, State};
 use crate::feature::Kind;
 use crate::timestamp::Timestamp;
 
@@ -107,53 +107,49 @@ fn severity(severity: Option<f64>) -> String {
 }
 
 fn checks(html: &mut String, checks: &[CheckReport]) {
-    let Some(first) = checks.first() else {
+    let decided = || checks.iter().filter(|check| !check.test.is_effect());
+    if decided().next().is_none() {
         return;
-    };
-    // Every check of a column makes the same test, over another span.
-    let test = match first.test {
-        Test::Ks => "Kolmogorov–Smirnov test",
-        Test::Chi2 => "Chi-squared test",
-    };
-    let _ = write!(
-        html,
-        "<div class=\"scroll\"><table class=\"checks\"><caption>{test}</caption><thead><tr><td>Span</td>"
-    );
-    for check in checks {
-        let _ = write!(html, "<th scope=\"col\">{}</th>", tone::span(check.span));
     }
-    html.push_str("</tr></thead><tbody>");
-    let mut row = |name: &str, value: &dyn Fn(&CheckReport) -> String| {
-        let _ = write!(html, "<tr><th scope=\"row\">{name}</th>");
-        for check in checks {
-            let _ = write!(html, "<td>{}</td>", value(check));
+    html.push_str(
+        "<div class=\"scroll\"><table class=\"checks\"><caption>Tests</caption><thead><tr><td>Test</td>\
+         <th scope=\"col\">Span</th><th scope=\"col\">Statistic</th><th scope=\"col\">Threshold</th>\
+         <th scope=\"col\">p</th><th scope=\"col\"><abbr title=\"What the decision used: corrected for \
+         dependent rows and ties\">Decision p</abbr></th><th scope=\"col\">n</th><th scope=\"col\">\
+         <abbr title=\"How many independent values the current ones are worth\">n, effective</abbr></th>\
+         <th scope=\"col\">n, reference</th><th scope=\"col\">Says</th></tr></thead><tbody>",
+    );
+    for check in decided() {
+        let p = |p, log10_p| text::p_value(p, log10_p).unwrap_or_else(|| "–".to_owned());
+        let cells = [
+            tone::span(check.span).to_owned(),
+            figure(check.statistic),
+            figure(check.threshold),
+            p(check.p_value, check.log10_p),
+            p(check.decision_p, None),
+            text::count(check.n_current as u64),
+            text::number(check.n_effective.round()),
+            text::count(check.n_reference as u64),
+            tone::word(check.state, check.level).to_lowercase(),
+        ];
+        let _ = write!(
+            html,
+            "<tr><th scope=\"row\">{}</th>",
+            tone::test(check.test)
+        );
+        for cell in cells {
+            let _ = write!(html, "<td>{cell}</td>");
         }
         html.push_str("</tr>");
-    };
-    let missing = || "–".to_owned();
-    row(tone::statistic(first.test), &|check| {
-        figure(check.statistic)
-    });
-    row("Threshold", &|check| figure(check.threshold));
-    row("p", &|check| {
-        text::p_value(check.p_value, check.log10_p).unwrap_or_else(missing)
-    });
-    row(
-        "<abbr title=\"What the decision used: corrected for dependent rows and ties\">Decision p</abbr>",
-        &|check| text::p_value(check.decision_p, None).unwrap_or_else(missing),
-    );
-    row("n, current", &|check| text::count(check.n_current as u64));
-    row(
-        "<abbr title=\"How many independent values the current ones are worth\">n, effective</abbr>",
-        &|check| text::number(check.n_effective.round()),
-    );
-    row("n, reference", &|check| {
-        text::count(check.n_reference as u64)
-    });
-    row("Says", &|check| {
-        tone::word(check.state, check.level).to_lowercase()
-    });
+    }
     html.push_str("</tbody></table></div>");
+}
+
+/// The sizes of the change, on the scales of other tools.
+fn effects(html: &mut String, checks: &[CheckReport]) {
+    for check in checks.iter().filter(|check| check.test.is_effect()) {
+        fact(html, tone::test(check.test), figure(check.statistic));
+    }
 }
 
 fn facts(html: &mut String, feature: &FeatureReport, now: Timestamp) {
@@ -182,6 +178,17 @@ fn facts(html: &mut String, feature: &FeatureReport, now: Timestamp) {
         let shift = text::number(detectable);
         fact(html, "Detectable shift", format_args!("{shift} sd"));
     }
+    if let Some(shift) = feature.shift {
+        fact(
+            html,
+            "Mean moved by",
+            format_args!("{} sd", text::number(shift)),
+        );
+    }
+    if let Some(bound) = feature.main().and_then(|check| check.lower_bound) {
+        fact(html, "True gap at least", text::number(bound));
+    }
+    effects(html, &feature.checks);
     html.push_str("</dl>");
 }
 

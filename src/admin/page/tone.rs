@@ -83,10 +83,20 @@ pub(super) const fn span(span: SpanName) -> &'static str {
     }
 }
 
-/// The letter of a test's statistic.
-pub(super) const fn statistic(test: Test) -> &'static str {
+/// What a test is called.
+pub(super) const fn test(test: Test) -> &'static str {
     match test {
-        Test::Ks => "D",
-        Test::Chi2 => "χ²",
+        Test::Ks => "Kolmogorov–Smirnov",
+        Test::Chi2 => "Chi-squared",
+        Test::Missing => "Missing values",
+        Test::Range => "Beyond the range",
+        Test::Type => "Another type",
+        Test::Mmd => "All columns together",
+        Test::Slow => "Slow drift",
+        Test::Psi => "PSI",
+        Test::Js => "Jensen–Shannon",
+        Test::Wasserstein => "Wasserstein",
+        Test::Hellinger => "Hellinger",
+        Test::Tv => "Total variation",
     }
 }

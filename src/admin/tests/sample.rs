@@ -41,6 +41,8 @@ fn check(span: SpanName, d: f64, log10_p: f64, drifted: bool) -> CheckReport {
         location: Some(5.4),
         sign: Some(1),
         effect: Some(d),
+        lower_bound: None,
+        error_bound: None,
     }
 }
 
@@ -76,6 +78,8 @@ pub(in crate::admin) fn numeric(name: &str, shift: f64) -> FeatureReport {
         mistyped: None,
         missing: Some(0.0),
         unseen: None,
+        shift: None,
+        calibrated: true,
         quantiles: Some(QuantilePair {
             reference: side(0.0),
             current: side(shift),
@@ -115,6 +119,8 @@ fn categorical(name: &str) -> FeatureReport {
         kind: Some(Kind::Categorical),
         severity: Some(1.31),
         unseen: Some(0.034),
+        shift: None,
+        calibrated: true,
         quantiles: None,
         sentence: "“mobile” went from 31 % to 52 %; 3.4 % of the values are not in the reference."
             .to_owned(),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::drift::current::Entry;
+use crate::drift::dependence;
 use crate::drift::report::SpanName;
 use crate::timestamp::Timestamp;
 
@@ -14,12 +15,18 @@ const NEW_SHARE: usize = 10;
 pub struct SpanRows {
     /// Which span.
     pub name: SpanName,
-    /// Its rows, oldest first.
+    /// Its rows, oldest first; none where their values come from elsewhere.
     pub rows: Vec<Entry>,
+    /// How many there are.
+    pub size: usize,
+    /// How many rows they stand for, an even sample of which they are.
+    pub population: f64,
     /// Fewer values than this are not compared.
     pub min_rows: usize,
     /// Its length, where it is one of time: nothing newer means stale.
     pub length: Option<Duration>,
+    /// Whether it may alert: a span shorter than the season only warns.
+    pub alerts: bool,
     /// The last decision over this span.
     pub last: Decided,
 }
@@ -43,7 +50,16 @@ impl SpanRows {
         let new = (self.rows.iter().rev())
             .take_while(|row| row.id > self.last.row)
             .count();
-        new > 0 && new * NEW_SHARE >= self.rows.len()
+        // Rows that come from elsewhere are all new.
+        self.rows.is_empty() && self.size > 0 || new > 0 && new * NEW_SHARE >= self.size
+    }
+
+    /// What this part of its rows is worth, in independent values, where consecutive rows have the
+    /// autocorrelation time `tau`.
+    pub(super) fn worth(&self, part: usize, tau: f64) -> f64 {
+        let size = self.size.max(1) as u64;
+        let population = (self.population.max(1.0) as u64).max(size);
+        dependence::n_effective(size, population, tau) * part as f64 / size as f64
     }
 
     /// The newest row.

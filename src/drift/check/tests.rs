@@ -1,9 +1,12 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
 use crate::drift::current::Entry;
-use crate::drift::reference::Value;
-use crate::feature::{Cell, Kind, Role};
+use crate::drift::decide::Rule;
+use crate::drift::report::{Level, State, Test};
+use crate::drift::{ColumnReference, Reference, Value};
+use crate::feature::{Cell, Column, Kind, Role};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -17,6 +20,8 @@ struct Model {
     length: Option<Duration>,
     alarms: Alarms,
     last: Decided,
+    /// The autocorrelation time of `x`, or that it is not known.
+    tau: Option<f64>,
 }
 
 impl Model {
@@ -44,6 +49,7 @@ impl Model {
             length: Some(DAY),
             alarms: Alarms::default(),
             last: Decided::default(),
+            tau: Some(1.0),
         }
     }
 
@@ -56,19 +62,26 @@ impl Model {
     fn span(&self, name: SpanName, rows: Vec<Entry>) -> SpanRows {
         SpanRows {
             name,
+            size: rows.len(),
+            population: rows.len() as f64,
             rows,
             min_rows: 100,
             length: self.length,
+            alerts: true,
             last: self.last,
         }
     }
 
     fn check_spans(&mut self, spans: Vec<SpanRows>, coverage: Option<f64>, now: i64) -> Checked {
+        let (info, tracks) = (self.reference.info(), self.reference.tracks());
+        let mut memo = Memo::default();
         let subject = Subject {
             model: &self.name,
             version: "",
             schema: &self.schema,
-            reference: Some(&self.reference),
+            reference: Some(&info),
+            tracks: &tracks,
+            dependence: Dependence::Measured(&[self.tau]),
             policies: &[self.policy],
             allowance: Allowance {
                 alarms: 1.0,
@@ -79,8 +92,9 @@ impl Model {
             changed: self.changed,
         };
         let now = Timestamp(now * 1000);
-        let mut check = ModelCheck::begin(subject, spans, coverage, &mut self.alarms, now);
-        check.column(0);
+        let alarms = &mut self.alarms;
+        let mut check = ModelCheck::begin(subject, spans, coverage, alarms, &mut memo, now);
+        while check.step() {}
         let checked = check.finish();
         if let Some((_, decided)) = checked.decided.first() {
             self.last = *decided;
@@ -100,7 +114,7 @@ fn entry(id: i64, value: Value) -> Entry {
         id,
         priority: 0,
         time: Timestamp(id * 1000),
-        values: [value].into(),
+        values: Arc::new([value].into_iter().collect()),
     }
 }
 
@@ -129,7 +143,9 @@ fn drift_is_an_alert_on_the_main_span_and_a_warning_on_the_fast_one() {
     let mut model = Model::new(Rule::Budget);
     let checked = model.check(rows(1, 1001, 400.0), Some(1.0), 1001);
     assert_eq!(checked.report.level, Level::Alert);
-    assert_eq!(checked.changes.len(), 1);
+    // 40 % of the values lie beyond the reference's largest, too.
+    let changed: Vec<Test> = checked.changes.iter().map(|c| c.key.test).collect();
+    assert_eq!(changed, [Test::Ks, Test::Range]);
     assert_eq!(checked.report.features[0].since, Some(Timestamp(1_001_000)));
 
     let mut model = Model::new(Rule::Budget);
@@ -186,24 +202,75 @@ fn what_stands_in_the_way_is_said() {
     };
     assert_eq!(state(rows(1, 1001, 0.0), 0.89, 1001), State::LowCoverage);
     assert_eq!(state(rows(1, 1001, 0.0), 1.0, 1_000_000), State::Stale);
-    let mistyped = (1..301).map(|id| {
-        let value = if id % 3 == 0 {
-            Value::Number(1.0)
-        } else {
-            Value::Mistyped
+}
+
+#[test]
+fn missing_values_and_other_types_are_drift_of_their_own() {
+    let rows = |odd: Value, each: i64| -> Vec<Entry> {
+        let value = |id: i64| {
+            if id % each == 0 {
+                odd
+            } else {
+                Value::Number((id * 7 % 1000) as f64)
+            }
         };
-        entry(id, value)
-    });
-    assert_eq!(state(mistyped.collect(), 1.0, 301), State::TypeChanged);
-    let missing = (1..301).map(|id| {
-        let value = if id % 60 == 0 {
-            Value::Number(1.0)
-        } else {
-            Value::Missing
+        (1..301).map(|id| entry(id, value(id))).collect()
+    };
+    let checked = |rows| {
+        Model::new(Rule::Budget)
+            .check(rows, Some(1.0), 86_400)
+            .report
+    };
+    let report = checked(rows(Value::Missing, 4));
+    assert_eq!((report.state, report.drifted), (State::Drifted, Some(true)));
+    assert_eq!(
+        report.features[0].sentence.split(" (p").next(),
+        Some("x has drifted: 25 % missing, 0 % in the reference")
+    );
+    let ks = report.features[0].main().unwrap();
+    assert_eq!((ks.test, ks.drifted), (Test::Ks, Some(false)));
+    let report = checked(rows(Value::Mistyped, 4));
+    assert_eq!(report.state, State::Drifted);
+    assert!(report.features[0].sentence.contains("25 % of another type"));
+    // 4 of 5 are words, and then 4 of 5 are gone.
+    let flip = |odd| -> Vec<Entry> {
+        let value = |id: i64| {
+            if id % 5 == 0 {
+                Value::Number((id % 1000) as f64)
+            } else {
+                odd
+            }
         };
-        entry(id, value)
-    });
-    assert_eq!(state(missing.collect(), 1.0, 301), State::Insufficient);
+        (1..301).map(|id| entry(id, value(id))).collect()
+    };
+    assert_eq!(checked(flip(Value::Mistyped)).state, State::TypeChanged);
+    assert_eq!(checked(flip(Value::Missing)).state, State::Drifted);
+    // A value in three hundred is not worth an alarm.
+    assert_eq!(checked(rows(Value::Missing, 300)).state, State::Ok);
+}
+
+#[test]
+fn until_the_dependence_is_known_nothing_alerts() {
+    let mut model = Model::new(Rule::Budget);
+    model.tau = None;
+    let report = model.check(rows(1, 1001, 400.0), Some(1.0), 1001).report;
+    assert_eq!((report.drifted, report.level), (Some(true), Level::Warn));
+    assert!(!report.calibrated);
+}
+
+#[test]
+fn dependent_rows_are_worth_fewer() {
+    // D = 0.15 of 400 rows is significant at the budget of a day if they are independent, and is
+    // not if 10 of them are worth one.
+    let drifted = |tau| {
+        let mut model = Model::new(Rule::Budget);
+        model.tau = Some(tau);
+        let report = model.check(rows(1, 401, 150.0), Some(1.0), 3600).report;
+        let ks = report.features[0].main().unwrap().clone();
+        (ks.drifted, ks.n_effective.round() as u32)
+    };
+    assert_eq!(drifted(1.0), (Some(true), 400));
+    assert_eq!(drifted(10.0), (Some(false), 40));
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use super::super::saddle_point::{LogSum, deviance, log_factorial_residual};
 
 /// Once every probability of still being inside is below this, what remains cannot count.
-const NOTHING_LEFT: f64 = 1e-250;
+pub(super) const NOTHING_LEFT: f64 = 1e-250;
 
 /// ln P(D ≥ h·unit/(m·n)) for sample sizes m > n with greatest common divisor `unit`, h > 0.
 ///
@@ -104,7 +104,7 @@ pub(super) fn log_rarest(m: usize, n: usize) -> f64 {
 }
 
 /// The cells (i, j) with |i·n - j·m| < h·unit, in lowest terms.
-struct Strip {
+pub(super) struct Strip {
     m: usize,
     n: usize,
     /// m/unit.
@@ -117,7 +117,7 @@ struct Strip {
 // === impl Strip ===
 
 impl Strip {
-    fn new(m: usize, n: usize, unit: usize, h: i64) -> Self {
+    pub(super) fn new(m: usize, n: usize, unit: usize, h: i64) -> Self {
         Self {
             m,
             n,
@@ -128,7 +128,7 @@ impl Strip {
     }
 
     /// First and last j inside on the antidiagonal i + j = s; empty if the first is larger.
-    fn range(&self, s: usize) -> (usize, usize) {
+    pub(super) fn range(&self, s: usize) -> (usize, usize) {
         let Self {
             m,
             n,
@@ -154,7 +154,7 @@ impl Strip {
 }
 
 /// Probabilities that a path visits a cell, the hypergeometric law.
-struct Paths {
+pub(super) struct Paths {
     m: f64,
     n: f64,
     /// [`log_factorial_residual`] of 0, 1, …, m + n.
@@ -166,7 +166,7 @@ struct Paths {
 // === impl Paths ===
 
 impl Paths {
-    fn new(m: usize, n: usize) -> Self {
+    pub(super) fn new(m: usize, n: usize) -> Self {
         let residual: Vec<f64> = (0..=m + n)
             .map(|k| log_factorial_residual(k as f64))
             .collect();
@@ -183,7 +183,7 @@ impl Paths {
     ///
     /// Each factorial's large part is a deviance from its expectation, and all four excesses are
     /// the same exact fraction.
-    fn log_through(&self, s: usize, j: usize) -> f64 {
+    pub(super) fn log_through(&self, s: usize, j: usize) -> f64 {
         let Self {
             m,
             n,

@@ -240,6 +240,8 @@ pub(super) fn report() -> ModelReport {
         location: Some(5.4),
         sign: Some(-1),
         effect: Some(0.5),
+        lower_bound: None,
+        error_bound: None,
     };
     ModelReport {
         model: ModelName::parse("iris").unwrap(),

@@ -1,0 +1,180 @@
+//! One track over every span: its tests, what they come to together, and what a person is told.
+
+use crate::drift::decide::detectable_shift;
+use crate::drift::explain;
+use crate::drift::measure::{Measurement, measure};
+use crate::drift::reference::{Side, Track};
+use crate::drift::report::{CheckReport, FeatureReport, Level, SpanName, State, Test};
+use crate::drift::values::Values;
+use crate::feature::{Column, Kind};
+
+use super::ModelCheck;
+use super::judge::{Bench, Judged};
+
+impl ModelCheck<'_> {
+    /// Compares the track at `index` by its values in each span.
+    pub(super) fn compare(
+        &mut self,
+        index: usize,
+        track: &Track<'_>,
+        values: Vec<Values>,
+    ) -> FeatureReport {
+        let column = &self.subject.schema.columns()[track.column];
+        let name = track.name(&column.name);
+        let mut bench = Bench {
+            name: &name,
+            policy: self.subject.policies[track.column],
+            alpha: 0.0,
+            tau: self.subject.dependence.of(index),
+            resolution: match track.side {
+                Side::Numbers(numbers) => numbers.resolution(),
+                Side::Categories(_) => 0.0,
+            },
+        };
+        let spans = std::mem::take(&mut self.spans);
+        let mut judged = Vec::new();
+        let mut main = None;
+        for (span, mut values) in spans.iter().zip(values) {
+            bench.alpha = self.alpha(span);
+            let is_main = span.name == SpanName::Main;
+            let measured = measure(track, &mut values, is_main, self.memo);
+            for tested in &measured.tests {
+                judged.push(self.judge(&bench, span, &measured, tested));
+            }
+            if is_main {
+                main = Some(measured);
+            }
+        }
+        let min_rows = spans.first().map_or(0, |span| span.min_rows);
+        self.spans = spans;
+        match main {
+            Some(measured) => report((&name, column), bench.tau, judged, measured, min_rows),
+            None => without_reference(column),
+        }
+    }
+}
+
+/// What the tests of one track come to.
+fn report(
+    (name, column): (&str, &Column),
+    tau: Option<f64>,
+    judged: Vec<Judged>,
+    measured: Measurement,
+    min_rows: usize,
+) -> FeatureReport {
+    let of_main = || judged.iter().filter(|j| j.report.span == SpanName::Main);
+    let raised = || of_main().filter(|j| j.report.state == State::Drifted);
+    let mostly = measured.mistyped * 2 > measured.rows - measured.missing;
+    let state = match of_main().next() {
+        _ if raised().any(|j| j.report.test == Test::Type) && mostly => State::TypeChanged,
+        _ if raised().next().is_some() => State::Drifted,
+        first => first.map_or(State::Insufficient, |j| j.report.state),
+    };
+    let severities = of_main().filter_map(|j| j.severity);
+    let severity = severities.reduce(f64::max);
+    let since = raised().filter_map(|j| j.alarm).map(|alarm| alarm.since);
+    let since = since.reduce(Ord::min);
+    let mut checks: Vec<CheckReport> = judged.into_iter().map(|j| j.report).collect();
+    let categorical = measured.main().test == Test::Chi2;
+    let sentence = match state {
+        State::Insufficient | State::Warming => {
+            let present = measured.main().n_current;
+            explain::too_few(name, present, measured.rows, min_rows)
+        }
+        _ => explain::column(name, state, &checks, &measured),
+    };
+    let verdict = checks.first().map(|check| (check.state, check.threshold));
+    let threshold = verdict.and_then(|(_, threshold)| threshold);
+    let detectable = threshold
+        .filter(|_| !categorical)
+        .and_then(detectable_shift);
+    let levels = checks.iter().map(|check| check.level);
+    let level = levels.max().unwrap_or(Level::Ok);
+    checks.extend(effects(&measured, state));
+    let share = |count: usize, of: usize| (of > 0).then(|| count as f64 / of as f64);
+    let compared = measured.main().n_current;
+    FeatureReport {
+        name: name.into(),
+        role: column.role,
+        kind: column.kind.or(Some(if categorical {
+            Kind::Categorical
+        } else {
+            Kind::Numeric
+        })),
+        state,
+        drifted: match state {
+            State::Drifted | State::TypeChanged => Some(true),
+            State::Ok | State::Constant => Some(false),
+            _ => None,
+        },
+        level,
+        since,
+        severity,
+        detectable,
+        missing: share(measured.missing, measured.rows),
+        mistyped: share(measured.mistyped, measured.rows),
+        unseen: share(measured.unseen, compared).filter(|_| categorical),
+        shift: measured.shift,
+        calibrated: tau.is_some(),
+        quantiles: measured.quantiles,
+        sentence,
+        checks,
+        picture: measured.picture.filter(|_| compared > 0),
+    }
+}
+
+/// Sizes of the change, as checks that decide nothing.
+fn effects(measured: &Measurement, state: State) -> Vec<CheckReport> {
+    let few = matches!(state, State::Insufficient | State::Warming);
+    let sizes = measured.effects.iter().filter(|_| !few);
+    let main = measured.main();
+    sizes
+        .map(|(test, size)| CheckReport {
+            test: *test,
+            span: SpanName::Main,
+            state,
+            drifted: None,
+            level: Level::Ok,
+            statistic: Some(*size),
+            p_value: None,
+            log10_p: None,
+            decision_p: None,
+            threshold: None,
+            n_reference: main.n_reference,
+            n_current: main.n_current,
+            n_effective: main.n_current as f64,
+            location: None,
+            sign: None,
+            effect: None,
+            lower_bound: None,
+            error_bound: None,
+        })
+        .collect()
+}
+
+/// A column nothing is known of to compare with.
+pub(super) fn without_reference(column: &Column) -> FeatureReport {
+    FeatureReport {
+        name: column.name.clone(),
+        role: column.role,
+        kind: column.kind,
+        state: State::NoReference,
+        drifted: None,
+        level: Level::Ok,
+        since: None,
+        severity: None,
+        detectable: None,
+        missing: None,
+        mistyped: None,
+        unseen: None,
+        shift: None,
+        calibrated: false,
+        quantiles: None,
+        sentence: format!(
+            "{} is not compared: the reference does not hold it, or it is not stored.",
+            column.name
+        ),
+        checks: Vec::new(),
+        picture: None,
+    }
+}

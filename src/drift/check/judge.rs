@@ -1,0 +1,159 @@
+//! One test over one span: a fresh decision where one is due, else the verdict that stands.
+
+use crate::drift::alarm::{Alarm, AlarmKey};
+use crate::drift::decide::{Decision, Policy};
+use crate::drift::measure::{Measurement, Tested};
+use crate::drift::report::{CheckReport, Level, SpanName, State, Test};
+
+use super::{Change, ModelCheck, SpanRows};
+
+/// At least a tenth of `min_rows` values must be present: a test is valid on few values, but a column
+/// that is nearly always missing says little by them.
+const PRESENT_SHARE: usize = 10;
+
+/// What a test is judged by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bench<'a> {
+    /// Name of the track.
+    pub(super) name: &'a str,
+    /// How its column is decided.
+    pub(super) policy: Policy,
+    /// What the time since the span was last decided pays for.
+    pub(super) alpha: f64,
+    /// The autocorrelation time of its rows; `None` where it is not known yet.
+    pub(super) tau: Option<f64>,
+    /// By how much D may be understated.
+    pub(super) resolution: f64,
+}
+
+/// What came of one test.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) report: CheckReport,
+    pub(super) alarm: Option<Alarm>,
+    pub(super) severity: Option<f64>,
+}
+
+impl ModelCheck<'_> {
+    /// The verdict of one test over one span.
+    pub(super) fn judge(
+        &mut self,
+        bench: &Bench<'_>,
+        span: &SpanRows,
+        measured: &Measurement,
+        tested: &Tested,
+    ) -> Judged {
+        let key = AlarmKey {
+            column: bench.name.to_owned(),
+            test: tested.test,
+            span: span.name,
+        };
+        let mut standing = self.alarms.get(&key);
+        let raised = standing.filter(|alarm| alarm.drifted);
+        // What a quiet time could pay for, the next check need not be able to.
+        let alpha = bench.alpha;
+        let at = raised.map_or(alpha, |alarm| alarm.alpha.max(alpha));
+        let worth = span.worth(tested.n_current, bench.tau.unwrap_or(1.0));
+        let policy = bench.policy.at(at, self.subject.tests);
+        let decision = policy.decide(tested, worth, raised.is_some(), self.memo);
+        let obstacle = self.obstacle(span, measured, tested);
+        if let (None, Some(decision)) = (obstacle, decision)
+            && (span.ripe() || standing.is_none())
+        {
+            let fresh = Alarm {
+                drifted: decision.drifted,
+                since: self.now,
+                alpha,
+            };
+            let (alarm, changed) = self.alarms.decide(key.clone(), fresh);
+            if changed {
+                self.changes.push(Change { key, alarm });
+            }
+            standing = Some(alarm);
+        }
+        let drifted = standing.is_some_and(|alarm| alarm.drifted);
+        // Only evidence clears an alarm: it stands while nothing can be decided.
+        let state = match obstacle {
+            _ if drifted => State::Drifted,
+            Some(obstacle) => obstacle,
+            None => State::Ok,
+        };
+        Judged {
+            report: reported(bench, span, tested, (state, worth), decision),
+            alarm: standing,
+            severity: decision
+                .and_then(|d| d.severity)
+                .filter(|_| shown(span, state)),
+        }
+    }
+
+    /// What stands in the way of a decision, if anything does.
+    fn obstacle(&self, span: &SpanRows, measured: &Measurement, tested: &Tested) -> Option<State> {
+        let about_rows = matches!(tested.test, Test::Missing | Test::Type);
+        let few = measured.rows < span.min_rows
+            || !about_rows && tested.n_current * PRESENT_SHARE < span.min_rows
+            || tested.n_reference == 0;
+        if !self.covered() {
+            Some(State::LowCoverage)
+        } else if few {
+            Some(if self.subject.changed {
+                State::Warming
+            } else {
+                State::Insufficient
+            })
+        } else if span.stale(self.now) {
+            Some(State::Stale)
+        } else if measured.constant && !about_rows {
+            Some(State::Constant)
+        } else {
+            None
+        }
+    }
+}
+
+/// Below `min_rows` no figure is shown: it would be noise with a name.
+fn shown(span: &SpanRows, state: State) -> bool {
+    span.size >= span.min_rows && !matches!(state, State::Insufficient | State::Warming)
+}
+
+fn reported(
+    bench: &Bench<'_>,
+    span: &SpanRows,
+    tested: &Tested,
+    (state, worth): (State, f64),
+    decision: Option<Decision>,
+) -> CheckReport {
+    let result = tested.result.as_ref().filter(|_| shown(span, state));
+    let decision = decision.filter(|_| shown(span, state));
+    // Until it is known how rows depend on each other, nothing is certain enough to alert on.
+    let alerts = span.name == SpanName::Main && span.alerts && bench.tau.is_some();
+    CheckReport {
+        test: tested.test,
+        span: span.name,
+        state,
+        drifted: match state {
+            State::Drifted => Some(true),
+            State::Ok | State::Constant => Some(false),
+            _ => None,
+        },
+        level: match state {
+            State::Drifted if alerts => Level::Alert,
+            State::Drifted => Level::Warn,
+            State::LowCoverage if span.name == SpanName::Main => Level::Warn,
+            _ => Level::Ok,
+        },
+        statistic: result.map(|r| r.statistic),
+        p_value: result.map(|r| r.p.p),
+        log10_p: result.map(|r| r.p.log10_p),
+        decision_p: decision.map(|d| d.p.p),
+        threshold: decision.and_then(|d| d.threshold),
+        n_reference: tested.n_reference,
+        n_current: tested.n_current,
+        n_effective: worth,
+        location: result.and_then(|r| r.location),
+        sign: result.and_then(|r| r.sign),
+        effect: result.map(|r| r.effect.size),
+        lower_bound: decision.and_then(|d| d.lower_bound),
+        error_bound: Some(bench.resolution).filter(|bound| *bound > 0.0 && tested.test == Test::Ks),
+    }
+}

@@ -1,0 +1,74 @@
+//! Categories: the χ² test of homogeneity.
+
+use crate::drift::chi2;
+use crate::drift::conditional;
+use crate::drift::p_value::PValue;
+use crate::drift::picture::Picture;
+use crate::drift::reference::Categories;
+use crate::drift::report::Test;
+use crate::drift::values::Values;
+
+use super::{Effect, Evidence, Measurement, TestResult, Tested};
+
+/// Cells with a smaller expected count are pooled before a χ² decision (Cochran 1954).
+const MIN_EXPECTED: f64 = 5.0;
+
+/// The most tables looked at for an exact p-value: some milliseconds.
+const MOST_TABLES: u64 = 200_000;
+
+/// Measures categories.
+pub(super) fn measure(reference: &Categories, values: &Values, describe: bool) -> Measurement {
+    let unseen = values.unseen();
+    // A category the reference does not hold has nothing on its side, and a column of its own.
+    let nothing = std::iter::repeat_n(0, values.unseen.len());
+    let before: Vec<u64> = reference.counts.iter().copied().chain(nothing).collect();
+    let counted = values.unseen.values().copied();
+    let now: Vec<u64> = values.counts.iter().copied().chain(counted).collect();
+    let (n_reference, n_current) = (reference.present(), values.compared());
+    let result = chi2::homogeneity(&before, &now).map(|test| {
+        let pooled = chi2::pooled(&before, &now, MIN_EXPECTED);
+        let decision = pooled.unwrap_or(chi2::Chi2Test {
+            statistic: 0.0,
+            p: 1.0,
+            log10_p: 0.0,
+            dof: 1,
+        });
+        TestResult {
+            statistic: test.statistic,
+            p: PValue {
+                p: test.p,
+                log10_p: test.log10_p,
+            },
+            effect: Effect::between(&before, &now),
+            evidence: Evidence::Chi2 {
+                dof: test.dof,
+                pooled: decision.statistic,
+                pooled_dof: decision.dof,
+                exact: conditional::homogeneity(&before, &now, MOST_TABLES),
+            },
+            location: None,
+            sign: None,
+        }
+    });
+    let effects = match &result {
+        Some(_) if describe => super::shares(&before, &now),
+        _ => Vec::new(),
+    };
+    Measurement {
+        rows: values.rows,
+        missing: values.missing,
+        unseen: usize::try_from(unseen).unwrap_or(usize::MAX),
+        mistyped: values.mistyped,
+        constant: n_reference > 0 && n_current > 0 && result.is_none(),
+        tests: vec![Tested {
+            test: Test::Chi2,
+            n_reference,
+            n_current,
+            result,
+        }],
+        effects,
+        quantiles: None,
+        shift: None,
+        picture: describe.then(|| Picture::shares(reference, &values.counts, unseen)),
+    }
+}

@@ -1,0 +1,483 @@
+//! One column of numbers of the reference, sorted once, and the *rank codes* of values in it.
+//!
+//! A value's code says where it stands among the reference's values: `2i + 1` for a value equal to
+//! the one at `i`, `2i` for a value in the gap before it. Codes ascend with the values, so that
+//! sorting 10,000 codes (small integers) and looking up how many reference values lie below each
+//! gives the exact KS statistic without touching the reference again.
+//!
+//! A column is either exact (every value is kept) or binned: edges at reference quantiles, the
+//! values equal to an edge counted apart from those between two edges. A binned column understates
+//! D by at most the largest share between two edges ([`Numbers::resolution`]), and never overstates
+//! it.
+
+use std::hint::select_unpredictable;
+
+/// Lanes searched side by side: enough to hide the latency of memory behind each other.
+const LANES: usize = 16;
+
+/// A sorted sample of numbers.
+#[derive(Debug, Clone)]
+pub struct Numbers {
+    points: Points,
+    /// Rows in which the value was missing.
+    missing: usize,
+    /// Mean and standard deviation of the finite values; `None` without one.
+    moments: Option<Moments>,
+    /// Distinct values of an exact column.
+    distinct: usize,
+}
+
+/// Mean and spread of a sample.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Moments {
+    /// The mean.
+    pub mean: f64,
+    /// `numpy.std(values)`: the root of the mean square deviation.
+    pub deviation: f64,
+}
+
+/// What is kept of the values.
+#[derive(Debug, Clone)]
+enum Points {
+    /// All of them, ascending; no NaN; may hold ±∞.
+    Exact(Vec<f64>),
+    /// Distinct edges among them.
+    Binned(Vec<Edge>),
+}
+
+/// A value of the reference at which its distribution is known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Edge {
+    /// The value; the first edge is the smallest value of all, the last the largest.
+    pub value: f64,
+    /// Reference values below it.
+    pub below: u64,
+    /// Reference values up to and including it.
+    pub upto: u64,
+}
+
+/// How many reference values lie around the values of one code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Around {
+    /// Known to lie below all of them.
+    pub before: u64,
+    /// Known to lie below what comes after them.
+    pub below: u64,
+    /// Known to lie at or below them.
+    pub upto: u64,
+}
+
+// === impl Numbers ===
+
+impl Numbers {
+    /// The most values a column can hold: their codes are 32-bit numbers.
+    pub const MOST: usize = (u32::MAX / 2 - 8) as usize;
+
+    /// An exact column of `values`; `None` and NaN count as missing.
+    #[must_use]
+    pub fn new(values: impl IntoIterator<Item = Option<f64>>) -> Self {
+        let mut missing = 0;
+        let mut sorted: Vec<f64> = Vec::new();
+        for value in values {
+            match value {
+                Some(value) if !value.is_nan() => sorted.push(value),
+                _ => missing += 1,
+            }
+        }
+        sorted.shrink_to_fit();
+        sorted.sort_unstable_by(f64::total_cmp);
+        Self::sorted(sorted, missing)
+    }
+
+    /// An exact column of values that ascend already.
+    #[must_use]
+    pub fn sorted(sorted: Vec<f64>, missing: usize) -> Self {
+        Self {
+            moments: Moments::of(&sorted),
+            distinct: sorted.chunk_by(|a, b| a >= b).count(),
+            points: Points::Exact(sorted),
+            missing,
+        }
+    }
+
+    /// A column of which only `edges` are known: ascending, distinct, the first with `below` 0.
+    #[must_use]
+    pub const fn from_edges(edges: Vec<Edge>, missing: usize, moments: Option<Moments>) -> Self {
+        Self {
+            points: Points::Binned(edges),
+            missing,
+            moments,
+            distinct: 0,
+        }
+    }
+
+    /// The same column by at most `edges` edges: its distribution is then known to within
+    /// `1 / (edges - 1)`, and exactly at every value that is an edge.
+    #[must_use]
+    pub fn binned(&self, edges: usize) -> Self {
+        let Points::Exact(sorted) = &self.points else {
+            return self.clone();
+        };
+        let (n, bins) = (sorted.len(), edges.max(2) - 1);
+        let mut kept: Vec<Edge> = Vec::with_capacity(bins + 1);
+        for bin in 0..=bins {
+            let Some(value) = sorted.get((n.saturating_sub(1)) * bin / bins).copied() else {
+                break;
+            };
+            if kept.last().is_some_and(|edge| edge.value >= value) {
+                continue;
+            }
+            let below = sorted.partition_point(|v| *v < value);
+            let upto = sorted.partition_point(|v| *v <= value);
+            kept.push(Edge {
+                value,
+                below: below as u64,
+                upto: upto as u64,
+            });
+        }
+        Self {
+            points: Points::Binned(kept),
+            missing: self.missing,
+            moments: self.moments,
+            distinct: 0,
+        }
+    }
+
+    /// The edges by which a binned column is known; `None` for an exact one.
+    #[must_use]
+    pub fn edges(&self) -> Option<&[Edge]> {
+        match &self.points {
+            Points::Exact(_) => None,
+            Points::Binned(edges) => Some(edges),
+        }
+    }
+
+    /// All values, ascending, where they are kept.
+    #[must_use]
+    pub fn values(&self) -> Option<&[f64]> {
+        match &self.points {
+            Points::Exact(sorted) => Some(sorted),
+            Points::Binned(_) => None,
+        }
+    }
+
+    /// How many values there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match &self.points {
+            Points::Exact(sorted) => sorted.len(),
+            Points::Binned(edges) => edges.last().map_or(0, |edge| edge.upto as usize),
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Rows in which the value was missing.
+    #[must_use]
+    pub const fn missing(&self) -> usize {
+        self.missing
+    }
+
+    /// Mean and standard deviation of the finite values.
+    #[must_use]
+    pub const fn moments(&self) -> Option<Moments> {
+        self.moments
+    }
+
+    /// The smallest and the largest value.
+    #[must_use]
+    pub fn range(&self) -> Option<(f64, f64)> {
+        match &self.points {
+            Points::Exact(sorted) => Some((*sorted.first()?, *sorted.last()?)),
+            Points::Binned(edges) => Some((edges.first()?.value, edges.last()?.value)),
+        }
+    }
+
+    /// By how much D may be understated: the largest share of the values between two edges; 0 for
+    /// an exact column.
+    #[must_use]
+    pub fn resolution(&self) -> f64 {
+        match &self.points {
+            Points::Exact(_) => 0.0,
+            Points::Binned(edges) => {
+                let open = edges.windows(2).map(|pair| pair[1].below - pair[0].upto);
+                open.max().unwrap_or(0) as f64 / self.len().max(1) as f64
+            }
+        }
+    }
+
+    /// The share of the values up to and including `x`; between two edges, that at the lower one.
+    #[must_use]
+    pub fn ecdf(&self, x: f64) -> f64 {
+        let upto = match &self.points {
+            Points::Exact(sorted) => sorted.partition_point(|value| *value <= x) as u64,
+            Points::Binned(edges) => match edges.partition_point(|edge| edge.value <= x) {
+                0 => 0,
+                i => edges[i - 1].upto,
+            },
+        };
+        upto as f64 / self.len().max(1) as f64
+    }
+
+    /// The smallest known value with at least the share `q` up to it:
+    /// `numpy.quantile(values, q, method="inverted_cdf")` of an exact column.
+    #[must_use]
+    pub fn quantile(&self, q: f64) -> Option<f64> {
+        let rank = ((q * self.len() as f64).ceil() as u64).max(1);
+        match &self.points {
+            Points::Exact(sorted) => {
+                let rank = usize::try_from(rank).ok()?.min(sorted.len());
+                sorted.get(rank.checked_sub(1)?).copied()
+            }
+            Points::Binned(edges) => {
+                let at = edges.partition_point(|edge| edge.upto < rank);
+                edges
+                    .get(at.min(edges.len().checked_sub(1)?))
+                    .map(|edge| edge.value)
+            }
+        }
+    }
+
+    /// The rank code of one value, which is not NaN.
+    #[must_use]
+    pub fn code(&self, value: f64) -> u32 {
+        let mut code = [0];
+        self.codes(&[value], &mut code);
+        code[0]
+    }
+
+    /// The rank codes of `values`, none of them NaN. Searches side by side, which is several times
+    /// faster than one after the other.
+    pub fn codes(&self, values: &[f64], codes: &mut [u32]) {
+        for (values, codes) in values.chunks(LANES).zip(codes.chunks_mut(LANES)) {
+            match &self.points {
+                Points::Exact(sorted) => search(sorted, |v| *v, values, codes),
+                Points::Binned(edges) => search(edges, |edge| edge.value, values, codes),
+            }
+        }
+    }
+
+    /// How many reference values lie around the values of one code.
+    #[must_use]
+    pub fn around(&self, code: u32) -> Around {
+        let (at, tied) = ((code / 2) as usize, code % 2 == 1);
+        match &self.points {
+            Points::Exact(sorted) => {
+                let lower = at as u64;
+                let upto = if tied {
+                    upper_bound(sorted, at) as u64
+                } else {
+                    lower
+                };
+                Around {
+                    before: lower,
+                    below: lower,
+                    upto,
+                }
+            }
+            Points::Binned(edges) => {
+                let next = edges.get(at);
+                let below = next.map_or(self.len() as u64, |edge| edge.below);
+                let before = match at.checked_sub(1) {
+                    _ if tied => below,
+                    Some(i) => edges[i].upto,
+                    None => 0,
+                };
+                Around {
+                    before,
+                    below,
+                    upto: next.filter(|_| tied).map_or(below, |edge| edge.upto),
+                }
+            }
+        }
+    }
+
+    /// The known value at the place `i` a code points to.
+    #[must_use]
+    pub fn point(&self, i: usize) -> Option<f64> {
+        match &self.points {
+            Points::Exact(sorted) => sorted.get(i).copied(),
+            Points::Binned(edges) => edges.get(i).map(|edge| edge.value),
+        }
+    }
+
+    /// How many values lie in each bin that ends with one of the ascending `cuts`, and behind the
+    /// last.
+    #[must_use]
+    pub fn counts(&self, cuts: &[f64]) -> Vec<u64> {
+        let n = self.len() as u64;
+        let upto = cuts
+            .iter()
+            .map(|cut| (self.ecdf(*cut) * n as f64).round() as u64);
+        let mut before = 0;
+        (upto.chain([n]))
+            .map(|upto| upto - std::mem::replace(&mut before, upto))
+            .collect()
+    }
+
+    /// Distinct values among all, as a share of them; 1 where that is not known.
+    #[must_use]
+    pub fn tied(&self) -> f64 {
+        match &self.points {
+            Points::Exact(sorted) => self.distinct as f64 / sorted.len().max(1) as f64,
+            Points::Binned(_) => 1.0,
+        }
+    }
+
+    /// The upper edges of `bins` bins of about equal shares: values up to and including each.
+    /// Fewer where values are tied.
+    #[must_use]
+    pub fn cuts(&self, bins: usize) -> Vec<f64> {
+        let mut cuts: Vec<f64> = (1..bins)
+            .filter_map(|bin| self.quantile(bin as f64 / bins as f64))
+            .collect();
+        cuts.dedup_by(|a, b| a <= b);
+        cuts
+    }
+}
+
+// === impl Moments ===
+
+impl Moments {
+    /// Of the finite ones among `values`; `None` without one.
+    #[must_use]
+    pub fn of(values: &[f64]) -> Option<Self> {
+        let finite = || values.iter().filter(|value| value.is_finite());
+        let n = finite().count() as f64;
+        if n < 1.0 {
+            return None;
+        }
+        // Divided before they are added, so that the sum of huge values stays finite.
+        let mean = finite().map(|value| value / n).sum::<f64>();
+        let scale = finite().fold(0.0, |most: f64, value| most.max((value - mean).abs()));
+        let deviation = if scale > 0.0 && scale.is_finite() {
+            let square = |value: &f64| ((value - mean) / scale).powi(2);
+            scale * (finite().map(square).sum::<f64>() / n).sqrt()
+        } else {
+            0.0
+        };
+        Some(Self { mean, deviation })
+    }
+}
+
+/// The codes of up to [`LANES`] values, by branch-free binary searches that advance together.
+fn search<T>(points: &[T], key: impl Fn(&T) -> f64, values: &[f64], codes: &mut [u32]) {
+    let mut base = [0_usize; LANES];
+    let mut length = points.len();
+    while length > 1 {
+        let half = length / 2;
+        for (base, value) in base.iter_mut().zip(values) {
+            let middle = key(&points[*base + half - 1]);
+            *base = select_unpredictable(middle < *value, *base + half, *base);
+        }
+        length -= half;
+    }
+    for ((base, value), code) in base.iter().zip(values).zip(codes) {
+        let below = points.get(*base).is_some_and(|point| key(point) < *value);
+        let at = base + usize::from(below);
+        #[expect(clippy::float_cmp, reason = "a tie is an equal value, not a near one")]
+        let tied = points.get(at).is_some_and(|point| key(point) == *value);
+        *code = (2 * at + usize::from(tied)) as u32;
+    }
+}
+
+/// The place behind the values equal to that at `from`, found by leaps that double.
+fn upper_bound(sorted: &[f64], from: usize) -> usize {
+    let value = sorted[from];
+    let mut leap = 1;
+    while from + leap < sorted.len() && sorted[from + leap] <= value {
+        leap *= 2;
+    }
+    let (low, high) = (from + leap / 2, (from + leap).min(sorted.len()));
+    low + sorted[low..high].partition_point(|v| *v <= value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exact(values: &[f64]) -> Numbers {
+        Numbers::new(values.iter().map(|value| Some(*value)))
+    }
+
+    #[test]
+    fn numbers_are_sorted_and_missing_ones_counted() {
+        let numbers = Numbers::new([Some(2.0), None, Some(f64::NEG_INFINITY), Some(f64::NAN)]);
+        assert_eq!(numbers.values(), Some(&[f64::NEG_INFINITY, 2.0][..]));
+        assert_eq!(numbers.missing(), 2);
+        assert_eq!(numbers.range(), Some((f64::NEG_INFINITY, 2.0)));
+    }
+
+    #[test]
+    fn codes_say_between_which_values_or_on_which() {
+        let numbers = exact(&[1.0, 2.0, 2.0, 2.0, 5.0]);
+        let values = [0.0, 1.0, 1.5, 2.0, 3.0, 5.0, 9.0, -0.0, f64::INFINITY];
+        let mut codes = [0; 9];
+        numbers.codes(&values, &mut codes);
+        assert_eq!(codes, [0, 1, 2, 3, 8, 9, 10, 0, 10]);
+        let around = |code| {
+            let Around {
+                before,
+                below,
+                upto,
+            } = numbers.around(code);
+            (before, below, upto)
+        };
+        assert_eq!(around(3), (1, 1, 4));
+        assert_eq!(around(8), (4, 4, 4));
+        assert_eq!(around(10), (5, 5, 5));
+    }
+
+    #[test]
+    fn an_empty_column_has_one_code() {
+        let numbers = exact(&[]);
+        assert_eq!(numbers.code(3.0), 0);
+        assert_eq!((numbers.range(), numbers.quantile(0.5)), (None, None));
+        assert_eq!(numbers.binned(9).len(), 0);
+    }
+
+    #[test]
+    fn many_searches_side_by_side_find_what_one_finds() {
+        let sorted: Vec<f64> = (0..1000).map(|i| f64::from(i / 3)).collect();
+        let numbers = exact(&sorted);
+        let values: Vec<f64> = (0..701).map(|i| f64::from(i) * 0.5 - 4.0).collect();
+        let mut codes = vec![0; values.len()];
+        numbers.codes(&values, &mut codes);
+        for (value, code) in values.iter().zip(codes) {
+            let below = sorted.partition_point(|v| v < value);
+            let upto = sorted.partition_point(|v| v <= value);
+            let around = numbers.around(code);
+            assert_eq!((around.below, around.upto), (below as u64, upto as u64));
+        }
+    }
+
+    #[test]
+    fn a_binned_column_knows_its_edges_exactly_and_the_rest_within_a_bin() {
+        let sorted: Vec<f64> = (0..10_000).map(|i| f64::from(i).sqrt()).collect();
+        let numbers = exact(&sorted);
+        let binned = numbers.binned(101);
+        assert_eq!(binned.len(), 10_000);
+        assert_eq!(binned.range(), numbers.range());
+        assert!(binned.resolution() <= 0.01, "{}", binned.resolution());
+        for edge in binned.edges().unwrap() {
+            assert!((numbers.ecdf(edge.value) - binned.ecdf(edge.value)).abs() < 1e-15);
+        }
+        for x in [0.5, 33.3, 99.0, 1000.0] {
+            let (fine, coarse) = (numbers.ecdf(x), binned.ecdf(x));
+            assert!(coarse <= fine && fine - coarse <= binned.resolution());
+        }
+    }
+
+    #[test]
+    fn moments_are_those_of_the_finite_values() {
+        // numpy.mean([1, 2, 4]), numpy.std([1, 2, 4]) → 2.3333333333333335, 1.247219128924647
+        let moments = Moments::of(&[1.0, 2.0, 4.0, f64::INFINITY]).unwrap();
+        assert!((moments.mean - 2.333_333_333_333_333_5).abs() < 1e-15);
+        assert!((moments.deviation - 1.247_219_128_924_647).abs() < 1e-15);
+        assert_eq!(Moments::of(&[f64::INFINITY]), None);
+    }
+}

@@ -1,7 +1,8 @@
 //! The command line: parses it, runs the command, maps outcomes to exit codes.
 //!
 //! Exit codes: 0 done; 1 failed at run time; 78 bad configuration or usage, with every problem on
-//! stderr. `check`: 0 no drift, 1 drift, 2 nothing could be checked.
+//! stderr. `check`: 0 no drift, 1 drift, 2 nothing could be checked; whatever else fails there is 78,
+//! so that no failure reads as a verdict.
 
 #![expect(
     clippy::print_stdout,
@@ -12,6 +13,10 @@
 mod check;
 mod health;
 mod init;
+mod output;
+mod progress;
+mod render;
+mod report;
 mod run;
 mod show;
 mod toml;
@@ -48,6 +53,8 @@ enum Command {
     Config(RunArgs),
     /// Compare two files, once
     Check(check::Arguments),
+    /// Say what a window file holds, without a running driftd
+    Report(report::Arguments),
     /// Ask a running driftd whether it is ready (for container health checks)
     Health(health::Arguments),
 }
@@ -124,6 +131,7 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::init(&args),
         Command::Config(args) => show::show(args),
         Command::Check(args) => check::check(&args),
+        Command::Report(args) => report::report(&args),
         Command::Health(args) => health::health(&args),
     };
     match outcome {

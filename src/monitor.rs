@@ -5,6 +5,7 @@
 //! rests nine times as long between them, and nothing on the path of traffic waits for it.
 
 mod pace;
+mod rows;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -14,9 +15,9 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 
 use crate::drift::alarm::Alarms;
-use crate::drift::check::{Change, Decided, Dependence, ModelCheck, SpanRows, Subject};
+use crate::drift::check::{Change, Decided, Dependence, Lifetime, ModelCheck, Subject};
 use crate::drift::coverage::{Coverage, Totals};
-use crate::drift::current::{Current, Entry, Span, SpanLength};
+use crate::drift::current::Span;
 use crate::drift::decide::{Allowance, Policy};
 use crate::drift::live::Live;
 use crate::drift::memo::Memo;
@@ -24,8 +25,12 @@ use crate::drift::report::{Level, ModelReport, Report, SpanName};
 use crate::metrics::tap::TapCounters;
 use crate::model::{ModelName, Schema};
 use crate::timestamp::Timestamp;
-use crate::window::{StoredRow, Window};
+use crate::window::Window;
 use pace::Pace;
+use rows::{rebuild, select};
+
+/// Traffic that goes round with the day is all over the place before a day is full.
+const DEFAULT_SEASON: Duration = Duration::from_secs(86_400);
 
 /// When and how checks are made.
 #[derive(Debug, Clone)]
@@ -38,6 +43,8 @@ pub struct Config {
     pub fast: Option<Span>,
     /// False alarms allowed for the process.
     pub allowance: Allowance,
+    /// How long the traffic takes to go through all it does; a shorter span only warns.
+    pub season: Option<Duration>,
     /// How columns without a policy of their own are decided.
     pub policy: Policy,
     /// The least coverage a verdict stands on.
@@ -251,7 +258,13 @@ impl Monitor {
             Some(live) => calibrate(live, pace)?,
             None => Vec::new(),
         };
+        let distances = (live.as_ref()).map_or_else(Vec::new, |live| live.since().distances());
+        let lifetime = Lifetime {
+            distances: &distances,
+            season: self.config.season.unwrap_or(DEFAULT_SEASON),
+        };
         let subject = Subject {
+            since: Some(lifetime),
             model: name,
             version,
             schema,
@@ -399,87 +412,6 @@ fn compared_since(watched: &Watched, oldest: Option<Timestamp>, now: Timestamp) 
     match (oldest, loaded) {
         (Some(oldest), Some(loaded)) => oldest.max(loaded),
         (oldest, loaded) => oldest.or(loaded).unwrap_or(now),
-    }
-}
-
-/// The rows to compare, read back from the window where memory no longer holds enough of them.
-fn select(
-    window: &Window,
-    index: usize,
-    live: &Live,
-    now: Timestamp,
-    last: &[(SpanName, Decided)],
-) -> Vec<SpanRows> {
-    let spans = selected(live, now, last);
-    if spans.iter().any(|(_, incomplete)| *incomplete) {
-        rebuild(window, index, live, now);
-        return spans_of(selected(live, now, last));
-    }
-    spans_of(spans)
-}
-
-fn spans_of(selected: Vec<(SpanRows, bool)>) -> Vec<SpanRows> {
-    selected.into_iter().map(|(span, _)| span).collect()
-}
-
-/// What memory holds of each span, and whether that is less than the span calls for.
-fn selected(live: &Live, now: Timestamp, last: &[(SpanName, Decided)]) -> Vec<(SpanRows, bool)> {
-    let decided = |name: SpanName| {
-        let known = last.iter().find(|(known, _)| *known == name);
-        known.map_or_else(Decided::default, |(_, last)| *last)
-    };
-    let span = |(name, current): &(SpanName, Current)| {
-        let selection = current.select(now);
-        let rows = SpanRows {
-            name: *name,
-            size: selection.rows.len(),
-            rows: selection.rows,
-            population: selection.population,
-            alerts: true,
-            min_rows: current.span().min_rows,
-            length: match current.span().length {
-                SpanLength::Time(length) => Some(length),
-                SpanLength::Rows(_) => None,
-            },
-            last: decided(*name),
-        };
-        (rows, selection.incomplete)
-    };
-    live.spans().iter().map(span).collect()
-}
-
-/// Reads the rows under comparison back from the window. The lock is held meanwhile: rows the
-/// recorder commits and then appends come after, and those already read back are passed over.
-fn rebuild(window: &Window, index: usize, live: &Live, now: Timestamp) {
-    let entry = |row: StoredRow| Entry {
-        id: row.id,
-        priority: row.priority,
-        time: row.time,
-        values: Arc::new(live.reference.encode(&row.cells)),
-    };
-    for (name, current) in live.spans().iter_mut() {
-        let span = current.span().clone();
-        let (newest, sample) = match span.length {
-            SpanLength::Rows(rows) => (rows, None),
-            SpanLength::Time(length) => (span.min_rows, Some(now.minus(length))),
-        };
-        let read = window.recent_rows(index, newest).and_then(|recent| {
-            let (sample, complete) = match sample {
-                Some(from) => window.sample_rows(index, from, span.max_rows + span.max_rows / 8)?,
-                None => (Vec::new(), true),
-            };
-            Ok((recent, sample, complete))
-        });
-        match read {
-            Ok((recent, sample, complete)) => {
-                let recent = recent.into_iter().map(entry).collect();
-                let sample = sample.into_iter().map(entry).collect();
-                current.rebuild(recent, sample, complete);
-            }
-            Err(error) => {
-                tracing::warn!(%error, span = name.as_str(), "Rows not read back from the window; comparing those in memory");
-            }
-        }
     }
 }
 

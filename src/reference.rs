@@ -1,11 +1,13 @@
 //! Files to references: the columns of a data file, the part each plays, and what it holds.
 //!
-//! A file is read into a table of texts (`csv`, the only format so far); names and contents give
-//! every column a role (`role`), the configuration settles what they leave open or get wrong
+//! A file is told by its content (`source`: CSV, JSON Lines, Parquet, gzip) and read once into columns
+//! of cells, in memory or beyond a limit in a temporary file (`store`). Column by column, names and
+//! contents give each a role (`role`), the configuration settles what they leave open or get wrong
 //! (`settle`), and each checked column is read as numbers, words or text (`kind`).
 //!
-//! Invariant: a reading that could be wrong in silence is an error that says what to write. It
-//! knows files and the drift core's reference; no bodies, HTTP, SQL, or clock.
+//! Invariant: a reading that could be wrong in silence is an error that says what to write.
+//! Invariant: memory is bounded by [`store`]'s limit and by one column, not by the file.
+//! It knows files and the drift core's reference; no bodies, HTTP, SQL, or clock.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::drift;
 use crate::feature::Kind;
-use crate::model::{Row, Schema};
+use crate::model::Schema;
 use crate::timestamp::Timestamp;
 
 mod build;
@@ -22,12 +24,20 @@ mod csv;
 mod date;
 mod header;
 mod inspect;
+mod json;
 mod kind;
+mod line;
+mod meter;
 mod names;
+mod pair;
+mod parquet;
 mod problem;
 mod profile;
+mod raw;
 mod role;
 mod settle;
+mod source;
+mod store;
 mod table;
 mod wording;
 
@@ -35,10 +45,15 @@ mod wording;
 mod tests;
 
 pub use inspect::Inspected;
-pub use problem::{Errors, Problem};
+pub use meter::Progress;
+pub use pair::{Pair, PairColumn};
+pub use problem::{Errors, Place, Problem};
 pub use role::FoundRole;
 
 use build::Column;
+use role::Found;
+use source::Source;
+use table::Missing;
 
 /// Words that stand for a missing value where none are configured: what pandas, R and SQL write.
 pub const DEFAULT_MISSING: [&str; 8] = ["", "NA", "NaN", "nan", "null", "NULL", "None", "N/A"];
@@ -59,7 +74,7 @@ pub struct Config {
     /// The outputs in the order of positional answers, by their final names; empty: as found. One
     /// that the file does not hold is stored and not compared.
     pub outputs: Vec<String>,
-    /// Words that stand for a missing value.
+    /// Words that stand for a missing value in CSV; other formats have `null`.
     pub missing: Vec<String>,
     /// Kinds by feature or output name, over those found.
     pub kinds: BTreeMap<String, Kind>,
@@ -76,10 +91,6 @@ pub struct Loaded {
     pub roles: Vec<(String, FoundRole, &'static str)>,
     /// What a person should know about the reading: a sniffed delimiter, a column without values.
     pub notes: Vec<String>,
-    /// For each column of the schema, where it comes from.
-    columns: Vec<Column>,
-    /// Words that stand for a missing value.
-    missing: Vec<String>,
 }
 
 // === impl Config ===
@@ -112,7 +123,7 @@ pub fn default_missing() -> Vec<String> {
 /// All problems of file and configuration that can be told apart in one reading.
 pub fn load(config: &Config, now: Timestamp) -> Result<Loaded, Errors> {
     let mut problems = settle::check(config);
-    let mut source = match csv::read(&config.path) {
+    let mut source = match source::read(&config.path, &mut |_| {}) {
         Ok(source) => source,
         Err(problem) => {
             problems.push(problem);
@@ -123,44 +134,33 @@ pub fn load(config: &Config, now: Timestamp) -> Result<Loaded, Errors> {
     if problems.iter().any(|problem| problem.key() == "reference") {
         return Err(Errors(problems));
     }
-    let missing = table::Missing::new(&config.missing);
-    let found = role::find_all(&source.table, &missing);
+    let found = find(config, &source)?;
     let plan = settle::settle(config, &source.table, &found, &mut problems);
-    finish(config, now, source, &found, plan, problems)
-}
-
-/// Reads a file to compare all of it, whatever part its columns play for a model: features,
-/// outputs and targets alike are features. Only ids, times and row numbers are left out, which
-/// differ between any two files; a note says so.
-///
-/// # Errors
-///
-/// Where the file cannot be read as a table, or nothing in it can be compared.
-pub fn load_all(path: &Path, now: Timestamp) -> Result<Loaded, Errors> {
-    let mut config = Config::new(path);
-    let (mut source, found) = examine(&config)?;
-    let differs = |found: &role::Found| match found.role {
-        FoundRole::Id | FoundRole::Time => !found.unclear,
-        FoundRole::Ignore => found.why == role::COUNTS,
-        FoundRole::Feature | FoundRole::Output | FoundRole::Target => false,
-    };
-    for (name, found) in source.table.header.iter().zip(&found) {
-        let role = if differs(found) {
-            found.role
-        } else {
-            FoundRole::Feature
-        };
-        if role != FoundRole::Feature {
-            let note = format!("{name} is not compared: it {}", found.why);
-            source.notes.push(note);
-        }
-        config.columns.insert(name.clone(), role.to_string());
+    let mut notes = std::mem::take(&mut source.notes);
+    notes.extend(single(&config.path, &source.single));
+    let columns = build::columns(
+        config,
+        &source.table,
+        &found,
+        &plan,
+        &mut notes,
+        &mut problems,
+    );
+    if !problems.is_empty() {
+        return Err(Errors(problems));
     }
-    let mut problems = Vec::new();
-    let mut plan = settle::settle(&config, &source.table, &found, &mut problems);
-    plan.outputs.clear();
-    problems.retain(|problem| !matches!(problem, Problem::SameName { .. }));
-    finish(&config, now, source, &found, plan, problems)
+    let references = references(config, &mut source, &columns)?;
+    Ok(Loaded {
+        reference: drift::Reference {
+            hash: hash(source.digest, &columns, &config.missing),
+            rows: source.table.rows(),
+            loaded_at: now,
+            columns: references,
+        },
+        schema: build::schema(&columns),
+        roles: plan.roles,
+        notes,
+    })
 }
 
 /// What there is to know about the columns of the file at `path` before anything is configured,
@@ -172,79 +172,67 @@ pub fn load_all(path: &Path, now: Timestamp) -> Result<Loaded, Errors> {
 pub fn inspect(path: &Path, missing: &[String]) -> Result<Vec<Inspected>, Errors> {
     let mut config = Config::new(path);
     config.missing = missing.to_vec();
-    let (source, found) = examine(&config)?;
-    Ok(inspect::inspect(&source.table, &found, missing))
+    let (source, found) = examine(&config, &mut |_| {})?;
+    inspect::inspect(&source.table, &found, missing).map_err(|problem| Errors(vec![problem]))
 }
 
 /// The table of a file and what its columns seem to be.
-fn examine(config: &Config) -> Result<(csv::Source, Vec<role::Found>), Errors> {
-    let mut source = csv::read(&config.path).map_err(|problem| Errors(vec![problem]))?;
+fn examine(
+    config: &Config,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<(Source, Vec<Found>), Errors> {
+    let mut source =
+        source::read(&config.path, progress).map_err(|problem| Errors(vec![problem]))?;
     let mut problems = Vec::new();
     header::check(config, &mut source.table, &mut problems);
     if !problems.is_empty() {
         return Err(Errors(problems));
     }
-    let found = role::find_all(&source.table, &table::Missing::new(&config.missing));
+    let found = find(config, &source)?;
     Ok((source, found))
 }
 
-/// Reads the columns as planned; fails if there is any problem by now.
-fn finish(
+fn find(config: &Config, source: &Source) -> Result<Vec<Found>, Errors> {
+    role::find_all(&source.table, &Missing::new(&config.missing))
+        .map_err(|problem| Errors(vec![problem]))
+}
+
+/// The reference's columns, one after the other, each freed from the table.
+fn references(
     config: &Config,
-    now: Timestamp,
-    source: csv::Source,
-    found: &[role::Found],
-    plan: settle::Plan,
-    mut problems: Vec<Problem>,
-) -> Result<Loaded, Errors> {
-    let csv::Source {
-        mut table,
-        mut digest,
-        mut notes,
-    } = source;
-    let rows = table.rows();
-    let build::Built {
-        columns,
-        references,
-    } = build::columns(config, &mut table, found, &plan, &mut notes, &mut problems);
-    if !problems.is_empty() {
-        return Err(Errors(problems));
-    }
-    digest.update(build::reading(&columns, &config.missing));
-    Ok(Loaded {
-        reference: drift::Reference {
-            hash: hash(digest),
-            rows,
-            loaded_at: now,
-            columns: references,
-        },
-        schema: build::schema(&columns),
-        roles: plan.roles,
-        notes,
-        columns,
-        missing: config.missing.clone(),
+    source: &mut Source,
+    columns: &[Column],
+) -> Result<Vec<Option<drift::ColumnReference>>, Errors> {
+    let missing = Missing::new(&config.missing);
+    let store = &mut source.table.store;
+    columns
+        .iter()
+        .map(|column| {
+            let reference = column.reference(store, &missing);
+            if let Some(at) = column.at {
+                store.forget(at);
+            }
+            reference.map_err(|problem| Errors(vec![problem]))
+        })
+        .collect()
+}
+
+/// What to tell about columns of 32-bit numbers: their values are not what people write.
+fn single(path: &Path, names: &[String]) -> Option<String> {
+    (!names.is_empty()).then(|| {
+        format!(
+            "{}: {} {} 32-bit numbers, read as their exact values (0.1 is 0.10000000149011612), \
+             as Python and JavaScript send them; if clients send 0.1, store 64-bit numbers",
+            path.display(),
+            wording::list(names.iter().map(String::as_str)),
+            if names.len() == 1 { "holds" } else { "hold" }
+        )
     })
 }
 
-// === impl Loaded ===
-
-impl Loaded {
-    /// The rows of another file, read as the reference was: by column name, whatever their order.
-    /// A column the file does not hold is missing in every row; a value that does not fit its
-    /// column's kind stays text. Also gives notes for a person.
-    ///
-    /// # Errors
-    ///
-    /// Where the file cannot be read as a table, or holds none of the columns.
-    pub fn rows(&self, path: &Path) -> Result<(Vec<Row>, Vec<String>), Errors> {
-        let source = csv::read(path).map_err(|problem| Errors(vec![problem]))?;
-        build::rows(&self.columns, &self.missing, source, path)
-            .map_err(|problem| Errors(vec![problem]))
-    }
-}
-
-/// The first 16 hex digits.
-fn hash(digest: Sha256) -> String {
+/// Identity of content and reading: the first 16 hex digits of a hash over both.
+fn hash(content: Sha256, columns: &[Column], missing: &[String]) -> String {
+    let digest = content.chain_update(build::reading(columns, missing));
     let bytes = digest.finalize();
     bytes
         .iter()

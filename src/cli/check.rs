@@ -1,7 +1,6 @@
-//! `driftd check`: compares two files, once: a table for people, JSON for machines, an exit code for
-//! a CI gate.
+//! `driftd check`: compares two files, once: for people, for a pull request, for a CI gate.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,15 +8,18 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use super::Failure;
+use super::output::Output;
+use super::progress::{Progress, Stage};
+use super::render::{self, Document, Fact, Section};
+use crate::drift;
 use crate::drift::alarm::Alarms;
 use crate::drift::check::{Decided, Dependence, ModelCheck, SpanRows, Subject};
-use crate::drift::current::Entry;
 use crate::drift::decide::{Allowance, PLAIN_ALPHA, Policy, Rule};
 use crate::drift::explain;
 use crate::drift::memo::Memo;
-use crate::drift::report::{ModelReport, Report, SpanName, State};
+use crate::drift::report::{FeatureReport, ModelReport, ReferenceInfo, SpanName, State};
 use crate::model::ModelName;
-use crate::reference;
+use crate::reference::{self, Pair, PairColumn};
 use crate::timestamp::Timestamp;
 
 /// D ≥ 0.1: the same floor as `drift.min_effect`.
@@ -25,16 +27,15 @@ const MIN_EFFECT: f64 = 0.1;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// What to compare with: a CSV file with a header
+    /// What to compare with: CSV with a header, JSON Lines or Parquet, also gzipped
     #[arg(long, value_name = "FILE")]
     reference: PathBuf,
-    /// What to check: a CSV file with the same columns
+    /// What to check: a file with the same columns, in any of these formats
     #[arg(long, value_name = "FILE")]
     current: PathBuf,
-    /// How to print the result
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
-    /// How to decide: family (5 % over all columns together, and D of at least 0.1) or
+    #[command(flatten)]
+    output: Output,
+    /// How to decide: family (5 % over all tests together, and D of at least 0.1) or
     /// pvalue (p < 0.05 for each)
     #[arg(long, value_enum, default_value_t = Decision::Family)]
     decision: Decision,
@@ -47,118 +48,192 @@ pub(super) struct Arguments {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Table,
-    Json,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Decision {
     Family,
     Pvalue,
 }
 
+/// What came of the comparison.
+struct Outcome {
+    report: ModelReport,
+    /// The tests that shared the significance.
+    tests: usize,
+}
+
 pub(super) fn check(args: &Arguments) -> Result<ExitCode, Failure> {
     let now = Timestamp::now();
-    // Every column is compared, whatever part it plays for a model server.
-    let loaded = reference::load_all(&args.reference, now)
-        .context("--reference")
-        .map_err(Failure::Input)?;
-    let (rows, notes) = (loaded.rows(&args.current))
-        .context("--current")
-        .map_err(Failure::Input)?;
-    for note in loaded.notes.iter().chain(&notes) {
+    let inputs = [args.reference.as_path(), args.current.as_path()];
+    args.output.prepare(&inputs).map_err(Failure::Input)?;
+    let progress = Progress::start();
+    let pair = read(args, &progress).map_err(Failure::Input)?;
+    let outcome = compare(args, &pair, &progress, now).map_err(Failure::Input)?;
+    drop(progress);
+    for note in pair.notes() {
         eprintln!("driftd: {note}");
     }
-    let entries = (0i64..).zip(rows).map(|(id, cells)| Entry {
-        id: id + 1,
-        priority: 0,
-        time: now,
-        values: std::sync::Arc::new(loaded.reference.encode(&cells)),
-    });
-    let rows: Vec<Entry> = entries.collect();
+    let code = exit_code(&outcome.report, args.strict);
+    let text = render::render(&document(args, outcome), args.output.format);
+    // Not a run-time failure, whose exit code is a verdict here.
+    args.output.write(&text).map_err(Failure::Input)?;
+    Ok(ExitCode::from(code))
+}
+
+/// Every column is compared, whatever part it plays for a model server.
+fn read(args: &Arguments, progress: &Progress) -> anyhow::Result<Pair> {
+    let mut tell = |read: reference::Progress<'_>| {
+        progress.at(Stage::Reading {
+            path: read.path.to_owned(),
+            bytes: read.bytes,
+            total: read.total,
+        });
+    };
+    let missing = reference::default_missing();
+    Ok(Pair::open(
+        &args.reference,
+        &args.current,
+        &missing,
+        &mut tell,
+    )?)
+}
+
+/// Compares column by column, so that only one is in memory.
+fn compare(
+    args: &Arguments,
+    pair: &Pair,
+    progress: &Progress,
+    now: Timestamp,
+) -> anyhow::Result<Outcome> {
+    let schema = pair.schema();
     let span = SpanRows {
         name: SpanName::Main,
-        size: rows.len(),
-        population: rows.len() as f64,
+        size: pair.current_rows(),
+        population: pair.current_rows() as f64,
         alerts: true,
-        rows,
+        rows: Vec::new(),
         min_rows: args.min_rows,
         length: None,
         last: Decided::default(),
     };
-    let name = args
-        .reference
-        .file_stem()
-        .and_then(|stem| stem.to_str())
-        .unwrap_or("reference");
+    let name = args.reference.file_stem().and_then(|stem| stem.to_str());
+    let name = name.unwrap_or("reference");
     let model = ModelName::parse(name).or_else(|| ModelName::parse("reference"));
     let model = model.context("a name for the reference")?;
     let rule = match args.decision {
         Decision::Family => Rule::Budget,
         Decision::Pvalue => Rule::PValue,
     };
-    let columns = loaded.schema.columns().len();
-    let policies = vec![
-        Policy {
-            rule,
-            min_effect: MIN_EFFECT
-        };
-        columns
-    ];
-    let tracks = loaded.reference.tracks();
-    let info = loaded.reference.info();
+    let columns = schema.columns();
+    let policy = Policy {
+        rule,
+        min_effect: MIN_EFFECT,
+    };
+    let policies = vec![policy; columns.len()];
+    let tests = columns
+        .iter()
+        .filter_map(|c| c.kind)
+        .map(drift::reference::tests)
+        .sum();
+    let info = ReferenceInfo {
+        hash: pair.hash().to_owned(),
+        rows: pair.reference_rows(),
+        loaded_at: now,
+    };
     let subject = Subject {
         model: &model,
         version: "",
-        schema: &loaded.schema,
+        schema,
         reference: Some(&info),
-        tracks: &tracks,
+        tracks: &[],
         dependence: Dependence::None,
+        since: None,
         policies: &policies,
-        // One check that may spend a family-wise error of 5 %: Bonferroni over its columns.
+        // One check that may spend a family-wise error of 5 %: Bonferroni over its tests.
         allowance: Allowance {
             alarms: PLAIN_ALPHA,
             per: Duration::from_secs(1),
+            replicas: 1.0,
         },
-        tests: loaded.reference.tests(),
+        tests,
         min_coverage: 0.0,
         changed: false,
     };
-    let mut alarms = Alarms {
-        evaluated_at: None,
-        ..Alarms::default()
-    };
+    let (mut alarms, mut memo) = (Alarms::default(), Memo::default());
     let later = Timestamp(now.0 + 1000);
-    let mut memo = Memo::default();
-    let mut check = ModelCheck::begin(subject, vec![span], None, &mut alarms, &mut memo, later);
-    while check.step() {}
+    let spans = vec![span];
+    let mut check = ModelCheck::begin(subject, spans, None, &mut alarms, &mut memo, later);
+    for index in 0..columns.len() {
+        progress.at(Stage::Counting {
+            what: "columns compared",
+            done: index as u64,
+            total: Some(columns.len() as u64),
+        });
+        let PairColumn { reference, current } = pair.column(index)?;
+        let mut tracks = Vec::new();
+        if let Some(reference) = &reference {
+            reference.tracks(index, &mut tracks);
+        }
+        for (track, values) in tracks.iter().zip(current) {
+            check.take(track, vec![values]);
+        }
+    }
     let mut report = check.finish().report;
     // A budget over time means nothing to a check made once.
     report.budget = None;
     report.coverage = None;
     report.checked_at = Some(now);
     report.evaluated_at = Some(now);
-    match args.format {
-        Format::Table => print!("{}", table(&report)),
-        Format::Json => {
-            let report = Report {
-                models: vec![report.clone()],
-            };
-            let json = serde_json::to_string_pretty(&report).context("the report as JSON")?;
-            println!("{json}");
+    Ok(Outcome { report, tests })
+}
+
+/// What is printed: the report, and what it is about.
+fn document(args: &Arguments, outcome: Outcome) -> Document {
+    let Outcome { report, tests } = outcome;
+    let name = |path: &Path| {
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        name.to_string_lossy().into_owned()
+    };
+    let (reference, current) = (name(&args.reference), name(&args.current));
+    let rows = report.reference.as_ref().map_or(0, |r| r.rows);
+    let count = match tests {
+        1 => "1 test".to_owned(),
+        tests => format!("{tests} tests"),
+    };
+    let decided = match args.decision {
+        Decision::Family => format!(
+            "family-wise α = {PLAIN_ALPHA} over {count} (p adj: Bonferroni), effect at least {}",
+            explain::figure(MIN_EFFECT)
+        ),
+        Decision::Pvalue => {
+            format!(
+                "p < {PLAIN_ALPHA} for each of {count}, whatever the effect (p adj: Bonferroni)"
+            )
         }
+    };
+    Document {
+        command: "check",
+        title: format!("{current} against {reference}"),
+        facts: vec![
+            Fact::new("reference", format!("{reference}, {rows} rows")),
+            Fact::new("current", format!("{current}, {} rows", report.rows)),
+            Fact::new("decided", decided),
+        ],
+        sections: vec![Section {
+            facts: Vec::new(),
+            report,
+            tests: Some(tests),
+            listings: Vec::new(),
+            json: None,
+        }],
     }
-    Ok(ExitCode::from(exit_code(&report, args.strict)))
 }
 
 /// 0 no drift, 1 drift, 2 nothing (with `strict`: not everything) could be checked.
 fn exit_code(report: &ModelReport, strict: bool) -> u8 {
-    let judged = |f: &crate::drift::FeatureReport| f.drifted.is_some();
+    let judged = |f: &FeatureReport| f.drifted.is_some();
     // A column that changed its type has changed, if by no test.
-    let changed =
-        |f: &crate::drift::FeatureReport| f.drifted == Some(true) || f.state == State::TypeChanged;
-    let drifted = report.features.iter().any(changed);
+    let changed = |f: &FeatureReport| f.drifted == Some(true) || f.state == State::TypeChanged;
+    let joint = (report.checks.iter()).any(|check| check.drifted == Some(true));
+    let drifted = joint || report.features.iter().any(changed);
     let missed = if strict {
         !report.features.iter().all(judged)
     } else {
@@ -169,64 +244,4 @@ fn exit_code(report: &ModelReport, strict: bool) -> u8 {
         (false, true) => 2,
         (false, false) => 0,
     }
-}
-
-/// One line a column, widths fitted to what stands in them.
-fn table(report: &ModelReport) -> String {
-    let head = [
-        "column",
-        "kind",
-        "state",
-        "test",
-        "statistic",
-        "threshold",
-        "p",
-        "n",
-    ];
-    let mut lines: Vec<Vec<String>> = vec![head.map(str::to_owned).to_vec()];
-    for feature in &report.features {
-        let check = feature.main();
-        let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), explain::figure);
-        lines.push(vec![
-            feature.name.to_string(),
-            feature
-                .kind
-                .map_or("-", crate::feature::Kind::as_str)
-                .to_owned(),
-            feature.state.as_str().to_owned(),
-            check.map_or("-", |c| c.test.as_str()).to_owned(),
-            number(check.and_then(|c| c.statistic)),
-            number(check.and_then(|c| c.threshold)),
-            check
-                .and_then(|c| c.log10_p)
-                .map_or_else(|| "-".to_owned(), explain::p_value),
-            check.map_or_else(|| "-".to_owned(), |c| c.n_current.to_string()),
-        ]);
-    }
-    let width = |column: usize| {
-        lines
-            .iter()
-            .map(|line| line[column].chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let mut text = String::new();
-    for line in &lines {
-        let cells = line
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}"));
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        text.push('\n');
-    }
-    text.push('\n');
-    for feature in report.features.iter().filter(|f| f.state != State::Ok) {
-        text.push_str("- ");
-        text.push_str(&feature.sentence);
-        text.push('\n');
-    }
-    text.push_str(&report.sentence);
-    text.push('\n');
-    text
 }

@@ -16,7 +16,7 @@ use crate::reference::{self, Inspected};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Reference data: a CSV file with a header
+    /// Reference data: CSV with a header, JSON Lines or Parquet; CSV and JSON also gzipped
     #[arg(long, value_name = "FILE")]
     reference: PathBuf,
     /// The model server: http://host:port or unix:/path.sock

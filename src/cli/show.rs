@@ -8,7 +8,6 @@ use super::{Failure, RunArgs};
 use crate::app::App;
 use crate::config::{Config, Model};
 use crate::drift::current::{Span, SpanLength};
-use crate::drift::decide::Rule;
 use crate::feature::{Kind, Store};
 use crate::model::Schema;
 use crate::monitor;
@@ -99,6 +98,7 @@ fn drift_table(drift: &monitor::Config) -> String {
         main,
         fast,
         allowance,
+        season,
         policy,
         min_coverage,
     } = drift;
@@ -112,7 +112,9 @@ fn drift_table(drift: &monitor::Config) -> String {
     text += &line("max_rows", main.max_rows);
     text += &string("max_age", &duration(main.max_age));
     text += &string("false_alarms", &allowed);
-    text += &string("decision", rule(policy.rule));
+    text += &line("replicas", allowance.replicas);
+    text += &string("season", &season.map_or_else(|| "off".to_owned(), duration));
+    text += &string("decision", policy.rule.as_str());
     text += &line("min_effect", policy.min_effect);
     text + &line("min_coverage", min_coverage)
 }
@@ -156,16 +158,8 @@ fn model(config: &Config, settings: &Model, schema: &Schema, stores: &[Store]) -
             None => text += "# kind           = not compared: the reference does not hold it\n",
         }
         text += &string("store", store.as_str());
-        text += &string("decision", rule(policy.rule));
+        text += &string("decision", policy.rule.as_str());
         text += &line("min_effect", policy.min_effect);
     }
     text
-}
-
-const fn rule(rule: Rule) -> &'static str {
-    match rule {
-        Rule::Budget => "budget",
-        Rule::PValue => "pvalue",
-        Rule::Guaranteed => "guaranteed",
-    }
 }

@@ -166,10 +166,10 @@ pub(super) fn upstream(section: &mut Section<'_>) -> Option<Upstream> {
 
 /// Reads the decision rule.
 pub(super) fn rule(section: &mut Section<'_>) -> Option<Rule> {
-    section.parse("decision", "\"budget\" or \"pvalue\"", |word| match word {
-        "budget" => Ok(Rule::Budget),
-        "pvalue" => Ok(Rule::PValue),
-        _ => Err(String::new()),
+    let right = "one of: \"budget\", \"pvalue\", \"guaranteed\"";
+    section.parse("decision", right, |word| {
+        let found = Rule::ALL.into_iter().find(|rule| rule.as_str() == word);
+        found.ok_or_else(String::new)
     })
 }
 

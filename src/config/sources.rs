@@ -33,6 +33,8 @@ const ENVIRONMENT_KEYS: &[&str] = &[
     "drift.max_age",
     "drift.false_alarms",
     "drift.decision",
+    "drift.replicas",
+    "drift.season",
     "drift.min_effect",
     "drift.min_coverage",
     "reference",

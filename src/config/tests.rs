@@ -1,6 +1,9 @@
 use std::io::Write as _;
 
 use super::*;
+use crate::drift::decide::Rule;
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 fn given(pairs: &[(&str, &str)]) -> Given {
     let mut given = Given::default();

@@ -6,10 +6,14 @@
 
 mod column;
 mod judge;
+mod slow;
 mod span;
 mod verdict;
+mod wiring;
 
 pub use span::{Decided, SpanRows};
+
+use std::time::Duration;
 
 use crate::model::{ModelName, Schema};
 use crate::timestamp::{Timestamp, compact};
@@ -19,7 +23,9 @@ use super::decide::{Allowance, Policy};
 use super::memo::Memo;
 use super::reference::Track;
 use super::report::{Budget, FeatureReport, ModelReport, ReferenceInfo, SpanName};
+use super::since::Distance;
 use super::values::Values;
+use wiring::Wire;
 
 /// Tracks taken out of the rows together: neighbouring values of a row share a line of the cache.
 const TOGETHER: usize = 16;
@@ -41,6 +47,8 @@ pub struct Subject<'a> {
     pub policies: &'a [Policy],
     /// The autocorrelation time of each track's rows.
     pub dependence: Dependence<'a>,
+    /// All rows since the reference; `None` where only spans are checked.
+    pub since: Option<Lifetime<'a>>,
     /// The false alarms allowed.
     pub allowance: Allowance,
     /// Tests that share them: those of every model of the process, over every span.
@@ -49,6 +57,15 @@ pub struct Subject<'a> {
     pub min_coverage: f64,
     /// Whether rows before the reference or version in force exist (`warming`, not `insufficient`).
     pub changed: bool,
+}
+
+/// All rows since the reference came into force.
+#[derive(Debug, Clone, Copy)]
+pub struct Lifetime<'a> {
+    /// How far those of each track are from the reference.
+    pub distances: &'a [Distance],
+    /// The time the traffic takes to go through all it does: before that, it differs.
+    pub season: Duration,
 }
 
 /// How rows depend on those before them.
@@ -84,6 +101,10 @@ pub struct ModelCheck<'a> {
     /// Values of the tracks from `next` on that are taken out of the rows already, by span.
     taken: Vec<std::vec::IntoIter<Values>>,
     features: Vec<FeatureReport>,
+    /// The columns of the schema that were compared.
+    compared: Vec<bool>,
+    /// What tells wrong wiring from drift, of each track so far.
+    wires: Vec<Wire>,
     changes: Vec<Change>,
 }
 
@@ -122,11 +143,6 @@ impl<'a> ModelCheck<'a> {
         memo: &'a mut Memo,
         now: Timestamp,
     ) -> Self {
-        let compared = |index: &usize| subject.tracks.iter().any(|track| track.column == *index);
-        let columns = 0..subject.schema.columns().len();
-        let features = (columns.filter(|index| !compared(index)))
-            .map(|index| column::without_reference(&subject.schema.columns()[index]))
-            .collect();
         Self {
             subject,
             spans,
@@ -136,7 +152,9 @@ impl<'a> ModelCheck<'a> {
             memo,
             next: 0,
             taken: Vec::new(),
-            features,
+            features: Vec::new(),
+            compared: vec![false; subject.schema.columns().len()],
+            wires: Vec::new(),
             changes: Vec::new(),
         }
     }
@@ -164,6 +182,7 @@ impl<'a> ModelCheck<'a> {
     pub fn take(&mut self, track: &Track<'_>, values: Vec<Values>) {
         let index = self.next;
         self.next += 1;
+        self.compared[track.column] = true;
         let report = self.compare(index, track, values);
         self.features.push(report);
     }
@@ -171,6 +190,9 @@ impl<'a> ModelCheck<'a> {
     /// Ranks the columns and sums them up.
     #[must_use]
     pub fn finish(mut self) -> Checked {
+        let columns = self.subject.schema.columns().iter().zip(&self.compared);
+        let left = columns.filter(|(_, compared)| !**compared);
+        (self.features).extend(left.map(|(column, _)| column::without_reference(column)));
         let rank = |f: &FeatureReport| {
             let loud = (f.drifted == Some(true), f.level);
             (loud, f.severity.unwrap_or(-1.0))
@@ -180,12 +202,13 @@ impl<'a> ModelCheck<'a> {
             b.0.cmp(&a.0).then(b.1.total_cmp(&a.1))
         });
         let decided = self.decided();
+        let cause = self.wrong_wiring();
         if let Some((_, main)) = decided.iter().find(|(name, _)| *name == SpanName::Main) {
             self.alarms.evaluated_row = main.row;
             self.alarms.evaluated_at = main.at;
         }
         Checked {
-            report: self.report(),
+            report: self.report(cause),
             changes: self.changes,
             decided,
         }
@@ -233,7 +256,8 @@ impl<'a> ModelCheck<'a> {
 
     fn budget(&self) -> Option<Budget> {
         let since = self.subject.reference?.loaded_at;
-        let Allowance { alarms, per } = self.subject.allowance;
+        let Allowance { per, .. } = self.subject.allowance;
+        let alarms = self.subject.allowance.own();
         // Checks spend all the time since the last one, so what is spent is the time that passed.
         let evaluated = self.alarms.evaluated_at.unwrap_or(since);
         let periods = evaluated.since(since).as_secs_f64() / per.as_secs_f64();

@@ -70,10 +70,12 @@ pub struct PolicyAt {
 /// False alarms allowed for the process.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Allowance {
-    /// How many.
+    /// How many, of all replicas together.
     pub alarms: f64,
     /// In how long.
     pub per: Duration,
+    /// Processes that share them, at least 1.
+    pub replicas: f64,
 }
 
 /// The verdict of one test.
@@ -103,6 +105,19 @@ struct Finding {
 // === impl Rule ===
 
 impl Rule {
+    /// All of them, in the order error messages list them.
+    pub const ALL: [Self; 3] = [Self::Budget, Self::PValue, Self::Guaranteed];
+
+    /// The word used in configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PValue => "pvalue",
+            Self::Budget => "budget",
+            Self::Guaranteed => "guaranteed",
+        }
+    }
+
     /// Whether it spends the alarm budget.
     #[must_use]
     pub const fn spends(self) -> bool {
@@ -120,7 +135,13 @@ impl Allowance {
     #[must_use]
     pub fn alpha(&self, elapsed: Duration, tests: usize) -> f64 {
         let share = (elapsed.as_secs_f64() / self.per.as_secs_f64()).min(1.0);
-        (self.alarms * share / tests.max(1) as f64).min(PLAIN_ALPHA)
+        (self.own() * share / tests.max(1) as f64).min(PLAIN_ALPHA)
+    }
+
+    /// How many this process may raise.
+    #[must_use]
+    pub fn own(&self) -> f64 {
+        self.alarms / self.replicas
     }
 }
 

@@ -64,7 +64,8 @@ pub fn column(name: &str, state: State, checks: &[CheckReport], measured: &Measu
         State::Ok => {
             let closeness = closeness(main);
             let left_out = left_out(measured, &[]);
-            format!("{name} looks like the reference: {closeness}{left_out}.")
+            let slow = slowly(checks);
+            format!("{name} looks like the reference: {closeness}{left_out}{slow}.")
         }
         State::Constant => format!("{name} holds one and the same value on both sides."),
         State::TypeChanged => format!(
@@ -131,13 +132,29 @@ pub fn model(
             if !outputs.is_empty() {
                 what.push(format!("the predictions moved ({})", names(&outputs)));
             }
-            format!("{}. {worst}", capitalised(&what.join(", and ")))
+            let together = together(&drifted);
+            format!("{}{together}. {worst}", capitalised(&what.join(", and ")))
         }
         State::Ok if level == Level::Warn => {
-            let warned = named(&|f| f.level == Level::Warn);
+            let over = |f: &FeatureReport, span: SpanName| {
+                let mut checks = f.checks.iter();
+                checks.any(|c| c.span == span && c.level == Level::Warn)
+            };
+            let newest = named(&|f| over(f, SpanName::Fast));
+            let slow = named(&|f| over(f, SpanName::SinceReference));
+            let mut differ = Vec::new();
+            if !newest.is_empty() {
+                differ.push(format!("the newest rows differ in {}", names(&newest)));
+            }
+            if !slow.is_empty() {
+                let names = names(&slow);
+                differ.push(format!(
+                    "all rows since the reference together differ in {names}"
+                ));
+            }
             format!(
-                "No drift over the main span, but the newest rows differ in {}.",
-                names(&warned)
+                "No drift over the main span, but {}.",
+                differ.join(", and ")
             )
         }
         State::Ok => {
@@ -213,6 +230,19 @@ fn change(check: &CheckReport, measured: &Measurement) -> String {
     }
 }
 
+/// What all rows since the reference say, where it is other than the main span.
+fn slowly(checks: &[CheckReport]) -> String {
+    let drifted = |check: &&CheckReport| check.test == Test::Slow && check.drifted == Some(true);
+    let slow = checks.iter().find(drifted);
+    slow.map_or_else(String::new, |check| {
+        let gap = check.statistic.map_or_else(String::new, figure);
+        format!(
+            "; but all {} rows since the reference together are off by D = {gap}",
+            check.n_current
+        )
+    })
+}
+
 /// The share of missing values in the reference.
 fn before(check: &CheckReport, measured: &Measurement) -> String {
     let present = measured.main().n_reference;
@@ -275,6 +305,17 @@ fn names(features: &[&FeatureReport]) -> String {
     match more {
         0 => shown.join(", "),
         _ => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// Which of them began together.
+fn together(drifted: &[&FeatureReport]) -> String {
+    let first = drifted.first().and_then(|f| f.since);
+    let with = drifted.iter().filter(|f| f.since == first).count();
+    match first {
+        Some(_) if drifted.len() > 1 && with == drifted.len() => ", all at once".to_owned(),
+        Some(_) if with > 1 => format!(", {with} of them at once"),
+        _ => String::new(),
     }
 }
 

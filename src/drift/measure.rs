@@ -3,6 +3,7 @@
 use super::effect;
 use super::ks::ties::Block;
 use super::memo::Memo;
+use super::numbers::Numbers;
 use super::p_value::PValue;
 use super::picture::Picture;
 use super::reference::{Side, Track};
@@ -35,6 +36,8 @@ pub struct Measurement {
     pub quantiles: Option<QuantilePair>,
     /// By how much the mean has moved, in standard deviations of the reference.
     pub shift: Option<f64>,
+    /// Both distributions by their quantiles, for numbers; `None` unless asked for.
+    pub sides: Option<Sides>,
     /// What the page draws; `None` unless asked for.
     pub picture: Option<Picture>,
 }
@@ -76,6 +79,20 @@ pub struct Effect {
     pub size: f64,
     /// The largest move of a share that grew or shrank by half or more; 0 for numbers.
     pub leap: f64,
+}
+
+/// Quantiles a distribution is told by where it is compared with another column's: 5 %, … 95 %.
+pub const QUANTILES: usize = 19;
+
+/// Two distributions by their quantiles.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sides {
+    /// Of the reference.
+    pub reference: [f64; QUANTILES],
+    /// Of the current values.
+    pub current: [f64; QUANTILES],
+    /// Whether the reference holds few different values, so that its quantiles say less.
+    pub tied: bool,
 }
 
 /// What a decision is made on.
@@ -149,6 +166,27 @@ impl Measurement {
     #[must_use]
     pub fn main(&self) -> &Tested {
         &self.tests[0]
+    }
+}
+
+// === impl Sides ===
+
+impl Sides {
+    /// Of two columns; `None` where one is empty or has an infinite quantile.
+    #[must_use]
+    pub fn new(reference: &Numbers, current: &Numbers) -> Option<Self> {
+        let quantiles = |numbers: &Numbers| {
+            let mut found = [0.0; QUANTILES];
+            for (i, quantile) in found.iter_mut().enumerate() {
+                *quantile = numbers.quantile((i + 1) as f64 / (QUANTILES + 1) as f64)?;
+            }
+            found.iter().all(|value| value.is_finite()).then_some(found)
+        };
+        Some(Self {
+            reference: quantiles(reference)?,
+            current: quantiles(current)?,
+            tied: reference.tied() < 0.5,
+        })
     }
 }
 

@@ -74,6 +74,17 @@ pub enum Side<'a> {
     Categories(&'a Categories),
 }
 
+/// How many tests one check makes of a column of this kind over one span.
+#[must_use]
+pub const fn tests(kind: Kind) -> usize {
+    match kind {
+        Kind::Numeric => 4,
+        Kind::Categorical => 3,
+        // Of the length also missing values and types.
+        Kind::Text => 3 + 3,
+    }
+}
+
 // === impl Reference ===
 
 impl Reference {
@@ -114,7 +125,8 @@ impl Reference {
     /// How many tests one check makes of it over one span.
     #[must_use]
     pub fn tests(&self) -> usize {
-        self.tracks().iter().map(Track::tests).sum()
+        let kinds = self.columns.iter().flatten().map(ColumnReference::kind);
+        kinds.map(tests).sum()
     }
 }
 
@@ -127,19 +139,6 @@ impl Track<'_> {
         match self.descriptor {
             None => column.into(),
             Some(descriptor) => format!("{column}.{}", descriptor.as_str()).into(),
-        }
-    }
-}
-
-impl Track<'_> {
-    /// How many tests one check makes of it: its distribution, and where it is not one more
-    /// descriptor of a text, missing values and types; of numbers also their range.
-    #[must_use]
-    pub fn tests(&self) -> usize {
-        match (self.side, self.descriptor) {
-            (_, Some(Descriptor::Length)) | (Side::Categories(_), _) => 3,
-            (Side::Numbers(_), None) => 4,
-            (_, Some(_)) => 1,
         }
     }
 }

@@ -51,12 +51,23 @@ pub struct ModelReport {
     pub level: Level,
     /// The verdict in words.
     pub sentence: String,
+    /// Columns that began to drift together, most severe first.
+    pub groups: Vec<Group>,
     /// The alarm budget, where the decision spends one.
     pub budget: Option<Budget>,
     /// Tests over all columns together.
     pub checks: Vec<CheckReport>,
     /// One entry per column, most severe first.
     pub features: Vec<FeatureReport>,
+}
+
+/// Columns that began to drift at the same check.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Group {
+    /// When.
+    pub since: Timestamp,
+    /// Their names.
+    pub features: Vec<Arc<str>>,
 }
 
 /// The reference in force.

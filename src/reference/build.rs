@@ -1,86 +1,75 @@
-//! From a plan to the reference's columns, the schema and the hash; and to rows of other files.
-
-use std::path::Path;
+//! From a plan to the reference's columns, the schema and the hash.
 
 use crate::drift::ColumnReference;
 use crate::feature::{self, Cell, Kind, Role};
-use crate::model::{Row, Schema};
+use crate::model::Schema;
 
 use super::Config;
-use super::csv::Source;
 use super::kind::{self, Reading};
+use super::line;
 use super::problem::Problem;
 use super::profile::Profile;
 use super::role::Found;
 use super::settle::Plan;
-use super::table::{Cells, Missing, Table, line_at};
-use super::wording::list;
+use super::store::{Cells, Store};
+use super::table::{Format, Missing, Table};
 
 /// One column of the schema and where it comes from.
 #[derive(Debug, Clone)]
 pub(super) struct Column {
     /// Its name in the schema.
-    name: String,
-    /// Its name in the file, where the file holds it.
+    pub(super) name: String,
+    /// Its place in the file, where the file holds it.
+    pub(super) at: Option<usize>,
+    /// Its name in the file.
     source: Option<String>,
     role: Role,
     kind: Option<Kind>,
     reading: Reading,
+    /// Whether any row of the file holds a value.
+    present: bool,
 }
 
-/// The schema's columns and their references, features first.
-pub(super) struct Built {
-    pub(super) columns: Vec<Column>,
-    pub(super) references: Vec<Option<ColumnReference>>,
-}
-
-/// Reads the checked columns of `table` one after the other, freeing each.
+/// The schema's columns as planned, features first.
 pub(super) fn columns(
     config: &Config,
-    table: &mut Table,
+    table: &Table,
     found: &[Found],
     plan: &Plan,
     notes: &mut Vec<String>,
     problems: &mut Vec<Problem>,
-) -> Built {
+) -> Vec<Column> {
     let features = plan.features.iter().map(|at| {
         let name = table.header[*at].clone();
         (Role::Feature, Some(*at), name)
     });
     let outputs = plan.outputs.iter().cloned();
     let outputs = outputs.map(|(at, name)| (Role::Output, at, name));
-    let wanted: Vec<(Role, Option<usize>, String)> = features.chain(outputs).collect();
-    let missing = Missing::new(&config.missing);
-    let mut built = Built {
-        columns: Vec::with_capacity(wanted.len()),
-        references: Vec::with_capacity(wanted.len()),
-    };
-    for (role, at, name) in wanted {
+    let mut columns = Vec::new();
+    for (role, at, name) in features.chain(outputs) {
         let set = config.kinds.get(&name).copied();
         let Some(at) = at else {
-            built.push(Column::absent(name, role, set), None);
+            columns.push(Column::absent(name, role, set));
             continue;
         };
-        let cells = std::mem::take(&mut table.columns[at]);
         let profile = &found[at].profile;
-        let kind = set.or_else(|| kind::guess(&cells, profile, &missing).kind);
+        let kind = set.or(found[at].guess.kind);
         problems.extend(impossible(config, &name, set, profile, table));
         notes.extend(note(&name, kind, profile));
-        let column = Column {
-            source: Some(table.header[at].clone()),
+        columns.push(Column {
             name,
+            at: Some(at),
+            source: Some(table.header[at].clone()),
             role,
             kind,
             reading: kind::reading(kind, profile),
-        };
-        let reference = kind
-            .filter(|_| profile.present > 0)
-            .map(|kind| ColumnReference::new(kind, column.cells(&cells, &missing)));
-        built.push(column, reference);
+            present: profile.present > 0,
+        });
     }
-    built
+    columns
 }
 
+/// A kind that was set and that the values contradict.
 fn impossible(
     config: &Config,
     name: &str,
@@ -88,19 +77,34 @@ fn impossible(
     profile: &Profile,
     table: &Table,
 ) -> Option<Problem> {
-    if set != Some(Kind::Numeric) || profile.booleans {
-        return None;
+    let path = || config.path.clone();
+    let place = |row| line::of_row(&config.path, table.format, row);
+    match set? {
+        Kind::Numeric if !profile.booleans => {
+            let (row, value) = profile.not_number.as_ref()?;
+            let missing = match table.format {
+                Format::Csv { .. } => "add the value to `missing`",
+                Format::JsonLines | Format::JsonArray | Format::Parquet => "make the value null",
+            };
+            Some(Problem::KindImpossible {
+                path: path(),
+                place: place(*row),
+                name: name.to_owned(),
+                value: value.clone(),
+                missing,
+            })
+        }
+        Kind::Text => {
+            let (row, value) = profile.not_text.as_ref()?;
+            Some(Problem::NoText {
+                path: path(),
+                place: place(*row),
+                name: name.to_owned(),
+                value: value.clone(),
+            })
+        }
+        Kind::Numeric | Kind::Categorical => None,
     }
-    let (row, value) = profile.not_number.as_ref()?;
-    Some(Problem::KindImpossible {
-        path: config.path.clone(),
-        line: line_at(
-            &config.path,
-            table.starts.get(*row).copied().unwrap_or_default(),
-        ),
-        name: name.to_owned(),
-        value: value.clone(),
-    })
 }
 
 fn note(name: &str, kind: Option<Kind>, profile: &Profile) -> Option<String> {
@@ -154,57 +158,6 @@ pub(super) fn reading(columns: &[Column], missing: &[String]) -> String {
     )
 }
 
-/// The rows of another file, read like the reference.
-pub(super) fn rows(
-    columns: &[Column],
-    missing: &[String],
-    source: Source,
-    path: &Path,
-) -> Result<(Vec<Row>, Vec<String>), Problem> {
-    let Source {
-        mut table,
-        mut notes,
-        ..
-    } = source;
-    let missing = Missing::new(missing);
-    let mut rows = vec![vec![Cell::Missing; columns.len()].into_boxed_slice(); table.rows()];
-    let mut held = 0;
-    for (place, column) in columns.iter().enumerate() {
-        let Some(name) = &column.source else { continue };
-        let at = table
-            .position(name)
-            .or_else(|| table.position(&column.name));
-        let Some(at) = at else {
-            notes.push(format!(
-                "{}: has no column {name:?}; it counts as missing",
-                path.display()
-            ));
-            continue;
-        };
-        held += 1;
-        let cells = std::mem::take(&mut table.columns[at]);
-        for (row, cell) in rows.iter_mut().zip(column.cells(&cells, &missing)) {
-            row[place] = cell;
-        }
-    }
-    if held == 0 {
-        return Err(Problem::NoColumns {
-            path: path.to_owned(),
-            names: list(columns.iter().map(|column| column.name.as_str())),
-        });
-    }
-    Ok((rows, notes))
-}
-
-// === impl Built ===
-
-impl Built {
-    fn push(&mut self, column: Column, reference: Option<ColumnReference>) {
-        self.columns.push(column);
-        self.references.push(reference);
-    }
-}
-
 // === impl Column ===
 
 impl Column {
@@ -212,20 +165,41 @@ impl Column {
     const fn absent(name: String, role: Role, kind: Option<Kind>) -> Self {
         Self {
             name,
+            at: None,
             source: None,
             role,
             kind,
             reading: Reading::Text,
+            present: false,
         }
     }
 
-    fn cells<'a>(
+    /// The column as the reference holds it; `None` where there is nothing to compare with.
+    pub(super) fn reference(
         &self,
-        cells: &'a Cells,
-        missing: &'a Missing<'a>,
-    ) -> impl Iterator<Item = Cell> + 'a {
+        store: &Store,
+        missing: &Missing<'_>,
+    ) -> Result<Option<ColumnReference>, Problem> {
+        let (Some(at), Some(kind), true) = (self.at, self.kind, self.present) else {
+            return Ok(None);
+        };
+        let cells = store.cells(at);
+        let reference = self.read(cells, missing, |cells| ColumnReference::new(kind, cells))?;
+        Ok(Some(reference))
+    }
+
+    /// Lets `take` have the cells of a column of any file, read as this column is.
+    pub(super) fn read<T>(
+        &self,
+        mut cells: Cells<'_>,
+        missing: &Missing<'_>,
+        take: impl FnOnce(&mut dyn Iterator<Item = Cell>) -> T,
+    ) -> Result<T, Problem> {
         let reading = self.reading;
-        cells.iter().map(move |text| reading.cell(text, missing))
+        let mut read =
+            std::iter::from_fn(|| cells.next().map(|(_, raw)| reading.cell(raw, missing)));
+        let taken = take(&mut read);
+        cells.end().map(|()| taken)
     }
 
     fn described(&self) -> feature::Column {

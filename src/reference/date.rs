@@ -18,7 +18,7 @@ pub(super) fn parse(text: &str) -> Option<Date> {
         return None;
     }
     if let Ok(number) = text.parse::<f64>() {
-        return epoch(number).then_some(Date::Epoch);
+        return of_number(number);
     }
     if let Some((date, rest)) = text.split_at_checked(10) {
         let rest = rest
@@ -39,9 +39,18 @@ pub(super) fn parse(text: &str) -> Option<Date> {
     other.then_some(Date::Other)
 }
 
+/// What kind of date a number is, if it is one.
+#[inline]
+pub(super) fn of_number(number: f64) -> Option<Date> {
+    // Most numbers are too small for any of the units, which one comparison tells.
+    (number >= YEARS.start && epoch(number)).then_some(Date::Epoch)
+}
+
+/// 1990 to 2100 in seconds.
+const YEARS: std::ops::Range<f64> = 631_152_000.0..4_102_444_800.0;
+
 /// Between 1990 and 2100 in seconds, milliseconds, microseconds or nanoseconds.
 fn epoch(number: f64) -> bool {
-    const YEARS: std::ops::Range<f64> = 631_152_000.0..4_102_444_800.0;
     [1.0, 1e3, 1e6, 1e9]
         .iter()
         .any(|unit| YEARS.contains(&(number / unit)))

@@ -1,13 +1,17 @@
 //! Whether a file's header can be one.
 
 use super::Config;
-use super::problem::Problem;
-use super::table::Table;
+use super::problem::{Place, Problem};
+use super::table::{Format, Table};
 use super::wording::{list, unnamed};
 
 /// What is wrong with the header itself, or with there being nothing under it.
 pub(super) fn check(config: &Config, table: &mut Table, problems: &mut Vec<Problem>) {
     let path = || config.path.clone();
+    let place = match table.format {
+        Format::Csv { .. } => Place::Line(1),
+        Format::JsonLines | Format::JsonArray | Format::Parquet => Place::File,
+    };
     let nameless = table.header.iter().all(String::is_empty);
     for (position, name) in table.header.iter_mut().enumerate() {
         if !name.is_empty() {
@@ -17,13 +21,17 @@ pub(super) fn check(config: &Config, table: &mut Table, problems: &mut Vec<Probl
         *name = unnamed(position);
         if nameless || (position > 0 && !config.columns.contains_key(name)) {
             let (path, column) = (path(), position + 1);
-            problems.push(Problem::NoName { path, column });
+            problems.push(Problem::NoName {
+                path,
+                place,
+                column,
+            });
         }
     }
     if table.rows() == 0 {
         problems.push(Problem::NoRows { path: path() });
     }
-    if looks_like_data(config, &table.header) {
+    if place == Place::Line(1) && looks_like_data(config, &table.header) {
         let names = list(table.header.iter().map(String::as_str));
         problems.push(Problem::HeaderIsData {
             path: path(),
@@ -38,6 +46,7 @@ pub(super) fn check(config: &Config, table: &mut Table, problems: &mut Vec<Probl
         {
             problems.push(Problem::SameHeader {
                 path: path(),
+                place,
                 name: name.clone(),
                 first: first + 1,
                 second: second + 1,

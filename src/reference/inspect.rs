@@ -3,9 +3,11 @@
 use std::collections::HashSet;
 
 use super::FoundRole;
-use super::kind;
+use super::problem::Problem;
+use super::profile;
 use super::role::Found;
-use super::table::{Cells, Missing, Table};
+use super::store::Cells;
+use super::table::{Missing, Table};
 
 /// Values shown as examples at most, each cut to so many characters.
 const EXAMPLES: (usize, usize) = (3, 30);
@@ -35,35 +37,46 @@ pub struct Inspected {
 }
 
 /// Looks at every column of a file.
-pub(super) fn inspect(table: &Table, found: &[Found], missing: &[String]) -> Vec<Inspected> {
+pub(super) fn inspect(
+    table: &Table,
+    found: &[Found],
+    missing: &[String],
+) -> Result<Vec<Inspected>, Problem> {
     let missing = Missing::new(missing);
-    let columns = table.header.iter().zip(&table.columns).zip(found);
+    let columns = table.header.iter().zip(found).enumerate();
     columns
-        .map(|((name, cells), found)| {
-            let guess = kind::guess(cells, &found.profile, &missing);
-            let kind = guess.kind.map_or("unknown", crate::feature::Kind::as_str);
-            Inspected {
+        .map(|(position, (name, found))| {
+            let kind = found.guess.kind;
+            Ok(Inspected {
                 name: name.clone(),
                 role: FoundRole::as_str(found.role),
                 why: found.why,
                 unclear: found.unclear,
-                kind,
-                kind_why: guess.why,
-                examples: examples(cells, &missing),
+                kind: kind.map_or("unknown", crate::feature::Kind::as_str),
+                kind_why: found.guess.why,
+                examples: examples(table.store.cells(position), &missing)?,
                 missing: found.profile.missing as f64 / table.rows().max(1) as f64,
-            }
+            })
         })
         .collect()
 }
 
-fn examples(cells: &Cells, missing: &Missing<'_>) -> Vec<String> {
+fn examples(mut cells: Cells<'_>, missing: &Missing<'_>) -> Result<Vec<String>, Problem> {
     let mut seen = HashSet::new();
     let (count, length) = EXAMPLES;
-    let present = cells
-        .iter()
-        .take(LOOKED_AT)
-        .filter(|cell| !missing.is(cell));
-    let different = present.filter(|cell| seen.insert(*cell));
-    let cut = |cell: &str| cell.trim().chars().take(length).collect();
-    different.take(count).map(cut).collect()
+    let mut examples = Vec::with_capacity(count);
+    while let Some((row, raw)) = cells.next() {
+        if row == LOOKED_AT || examples.len() == count {
+            return Ok(examples);
+        }
+        if profile::is_missing(raw, missing) {
+            continue;
+        }
+        let shown = raw.show();
+        let cut = shown.trim().chars().take(length).collect();
+        if seen.insert(shown) {
+            examples.push(cut);
+        }
+    }
+    cells.end().map(|()| examples)
 }

@@ -1,9 +1,13 @@
 //! What a column holds: its kind, and how its texts become cells.
 
+use std::collections::HashSet;
+
 use crate::feature::{Cell, Kind};
 
+use super::problem::Problem;
 use super::profile::{self, Profile};
-use super::table::{Cells, Missing};
+use super::raw::Raw;
+use super::table::Missing;
 
 /// How the texts of a column become cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,24 +38,38 @@ const MANY: usize = 1000;
 /// Rows each category needs on average; words of a text hardly ever come back.
 const EACH: usize = 5;
 
-/// The kind of a column by its content. Words are categories where there are at most [`FEW`], or
-/// each comes [`EACH`] times on average and there are at most [`MANY`].
-pub(super) fn guess(cells: &Cells, profile: &Profile, missing: &Missing<'_>) -> Guess {
-    let (kind, why) = if profile.present == 0 {
-        (None, "holds no value")
-    } else if profile.numeric() && !(profile.integers && profile.codes) {
-        (Some(Kind::Numeric), "holds numbers")
-    } else if profile.booleans {
-        (Some(Kind::Categorical), "holds true and false")
+/// The kind of a column by its content, with the hashes of its words where it holds words. Words
+/// are categories where there are at most [`FEW`], or each comes [`EACH`] times on average and there
+/// are at most [`MANY`]. `distinct` counts different values up to a limit.
+pub(super) fn guess(
+    profile: &Profile,
+    distinct: impl FnOnce(usize) -> Result<HashSet<u64>, Problem>,
+) -> Result<(Guess, HashSet<u64>), Problem> {
+    let known = |kind, why| Ok((Guess { kind, why }, HashSet::new()));
+    if profile.present == 0 {
+        return known(None, "holds no value");
+    }
+    if profile.numeric() && !(profile.integers && profile.codes) {
+        return known(Some(Kind::Numeric), "holds numbers");
+    }
+    if profile.booleans {
+        return known(Some(Kind::Categorical), "holds true and false");
+    }
+    let limit = FEW.max((profile.present / EACH).min(MANY));
+    let words = distinct(limit)?;
+    let (kind, why) = if words.len() <= limit {
+        (Kind::Categorical, "holds few different words")
     } else {
-        let limit = FEW.max((profile.present / EACH).min(MANY));
-        if profile::distinct(cells, missing, limit) <= limit {
-            (Some(Kind::Categorical), "holds few different words")
-        } else {
-            (Some(Kind::Text), "holds many different words")
-        }
+        (Kind::Text, "holds many different words")
     };
-    Guess { kind, why }
+    let kind = Some(kind);
+    // Codes are numbers, and no words that an output and its target could share.
+    let words = if profile.numeric() {
+        HashSet::new()
+    } else {
+        words
+    };
+    Ok((Guess { kind, why }, words))
 }
 
 /// How a column of `kind` is read. Numbers that are categories are read as numbers, so that JSON's
@@ -69,14 +87,29 @@ pub(super) fn reading(kind: Option<Kind>, profile: &Profile) -> Reading {
 // === impl Reading ===
 
 impl Reading {
-    /// The cell a text stands for.
-    pub(super) fn cell(self, text: &str, missing: &Missing<'_>) -> Cell {
-        if missing.is(text) {
+    /// The cell a value stands for. Only what CSV leaves open is read by the column's reading: what
+    /// a file says is a string is none of the column's numbers, as it is in a body.
+    #[inline]
+    pub(super) fn cell(self, raw: Raw<'_>, missing: &Missing<'_>) -> Cell {
+        match raw {
+            Raw::Null => Cell::Missing,
+            Raw::Number(number) => Cell::number(number),
+            Raw::Digits(digits) => digits.parse().map_or(Cell::Missing, Cell::number),
+            Raw::Bool(value) => Cell::Bool(value),
+            Raw::Text(text) => Cell::Text(text.into()),
+            Raw::Untyped(text) => self.untyped(text, missing),
+        }
+    }
+
+    #[inline]
+    fn untyped(self, text: &str, missing: &Missing<'_>) -> Cell {
+        let trimmed = text.trim();
+        if missing.is(trimmed) {
             return Cell::Missing;
         }
         let read = match self {
-            Self::Number => text.trim().parse().ok().map(Cell::number),
-            Self::Bool => profile::boolean(text).map(Cell::Bool),
+            Self::Number => trimmed.parse().ok().map(Cell::number),
+            Self::Bool => profile::boolean(trimmed).map(Cell::Bool),
             Self::Text => None,
         };
         read.unwrap_or_else(|| Cell::Text(text.into()))

@@ -11,6 +11,17 @@ use super::wording::unnamed;
 #[derive(Debug)]
 pub struct Errors(pub Vec<Problem>);
 
+/// Where in a file something stands; written behind the file's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In the file as a whole.
+    File,
+    /// In a line of a text file, from 1.
+    Line(u64),
+    /// In a row of a file that has no lines, from 1.
+    Row(u64),
+}
+
 /// One thing that is wrong. Lines and columns are counted from 1, the header being line 1.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -24,7 +35,7 @@ pub enum Problem {
         source: std::io::Error,
     },
     /// The file is certainly of another format.
-    #[error("{}: is {format}, not CSV: {instead}", path.display())]
+    #[error("{}: is {format}, not CSV, JSON Lines or Parquet: {instead}", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -46,12 +57,12 @@ pub enum Problem {
         path: PathBuf,
     },
     /// A field that is no text.
-    #[error("{}, line {line}, column {column}: {value:?} is not UTF-8; save the file as UTF-8", path.display())]
+    #[error("{}{place}, column {column}: {value:?} is not UTF-8; save the file as UTF-8", path.display())]
     NotUtf8 {
         /// The file.
         path: PathBuf,
-        /// Its line, from 1.
-        line: u64,
+        /// Its line.
+        place: Place,
         /// Its position, from 1.
         column: usize,
         /// The value as it stands there, cut if long.
@@ -69,27 +80,63 @@ pub enum Problem {
         /// How many the header has.
         expected: usize,
     },
-    /// A column beyond what can be held.
-    #[error("{}, column {column}: holds more than 4 GiB of text; use a sample of the rows", path.display())]
-    TooLarge {
+    /// A line that is no flat JSON object.
+    #[error("{}, line {line}: {what}", path.display())]
+    Json {
         /// The file.
         path: PathBuf,
-        /// Its position, from 1.
-        column: usize,
+        /// Its line, from 1.
+        line: u64,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A column of a Parquet file that holds no single values.
+    #[error("{}: column {name:?} {holds}, which cannot be compared; write it as columns of numbers, strings, booleans or times, or leave it out of the file", path.display())]
+    Nested {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        name: String,
+        /// What it holds; reads on after the name.
+        holds: &'static str,
+    },
+    /// A value of a Parquet file that its column's type does not allow.
+    #[error("{}, row {row}: {name:?} is not {expected}", path.display())]
+    Unfit {
+        /// The file.
+        path: PathBuf,
+        /// Its row, from 1.
+        row: u64,
+        /// The column.
+        name: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// The temporary file that large files are put into fails.
+    #[error("{}: temporary data: {source}; let TMPDIR name a folder with more room", folder.display())]
+    Temporary {
+        /// Where it is.
+        folder: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
     },
     /// A column without a name that is no index.
-    #[error("{}, line 1: column {column} has no name; name it in the header (`columns` knows it as {:?})", path.display(), unnamed(*column - 1))]
+    #[error("{}{place}: column {column} has no name; name it in the header (`columns` knows it as {:?})", path.display(), unnamed(*column - 1))]
     NoName {
         /// The file.
         path: PathBuf,
+        /// Its header.
+        place: Place,
         /// Its position, from 1.
         column: usize,
     },
     /// Two columns of one name.
-    #[error("{}, line 1: the name {name:?} stands in columns {first} and {second}; names must differ", path.display())]
+    #[error("{}{place}: the name {name:?} stands in columns {first} and {second}; names must differ", path.display())]
     SameHeader {
         /// The file.
         path: PathBuf,
+        /// Its header.
+        place: Place,
         /// The column or output.
         name: String,
         /// Position of the first, from 1.
@@ -210,15 +257,29 @@ pub enum Problem {
         name: String,
     },
     /// A kind that the values contradict.
-    #[error("{}, line {line}: {name:?} is {value:?}, which is no number; kind = \"numeric\" does not fit, write \"categorical\" or \"text\", or add the value to `missing`", path.display())]
+    #[error("{}{place}: {name:?} is {value:?}, which is no number; kind = \"numeric\" does not fit, write \"categorical\" or \"text\", or {missing}", path.display())]
     KindImpossible {
         /// The file.
         path: PathBuf,
-        /// Its line, from 1.
-        line: u64,
+        /// Its line or row.
+        place: Place,
         /// The column or output.
         name: String,
         /// The value as it stands there, cut if long.
+        value: String,
+        /// How such a value is made a missing one.
+        missing: &'static str,
+    },
+    /// Free text that the file says is none.
+    #[error("{}{place}: {name:?} is {value}, which is no string; kind = \"text\" does not fit, write \"numeric\" or \"categorical\"", path.display())]
+    NoText {
+        /// The file.
+        path: PathBuf,
+        /// Its line or row.
+        place: Place,
+        /// The column or output.
+        name: String,
+        /// The value as it stands there.
         value: String,
     },
     /// A kind for a column that has no use for it.
@@ -243,6 +304,18 @@ pub enum Problem {
         /// The names concerned.
         names: String,
     },
+}
+
+// === impl Place ===
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File => Ok(()),
+            Self::Line(line) => write!(f, ", line {line}"),
+            Self::Row(row) => write!(f, ", row {row}"),
+        }
+    }
 }
 
 // === impl Errors ===
@@ -278,7 +351,9 @@ impl Problem {
             | Self::Contradiction { key, .. }
             | Self::LeftOut { key, .. } => key,
             Self::OutputMisspelt { .. } | Self::SameName { .. } => "outputs",
-            Self::KindImpossible { .. } | Self::KindUnchecked { .. } => "kind",
+            Self::KindImpossible { .. } | Self::NoText { .. } | Self::KindUnchecked { .. } => {
+                "kind"
+            }
             _ => "reference",
         }
     }

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::date::Date;
+use super::kind::{self, Guess};
 use super::names::words;
+use super::problem::Problem;
 use super::profile::{self, Profile};
-use super::table::{Cells, Missing, Table};
+use super::table::{Missing, Table};
 
 /// The part a column of a reference file plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +38,10 @@ pub(super) struct Found {
     pub(super) unclear: bool,
     /// What its cells look like.
     pub(super) profile: Profile,
+    /// The kind its cells make it.
+    pub(super) guess: Guess,
+    /// The hashes of its words, where it holds words and at least two and at most [`ANSWERS`].
+    words: Option<BTreeSet<u64>>,
 }
 
 /// Below this many rows, unique values in the first column are taken for chance.
@@ -90,33 +96,37 @@ const OUTPUT_STARTS: [&str; 5] = ["prediction", "predicted", "pred", "proba", "p
 
 const TIMES: [&str; 6] = ["time", "timestamp", "date", "datetime", "ts", "at"];
 
-/// Looks at every column of `table`.
-pub(super) fn find_all(table: &Table, missing: &Missing<'_>) -> Vec<Found> {
-    let words: Vec<String> = table.header.iter().map(|name| words(name)).collect();
-    let has = |word: &str| words.iter().any(|name| name == word);
+/// Looks at every column of `table`, one after the other.
+pub(super) fn find_all(table: &Table, missing: &Missing<'_>) -> Result<Vec<Found>, Problem> {
+    let names: Vec<String> = table.header.iter().map(|name| words(name)).collect();
+    let has = |word: &str| names.iter().any(|name| name == word);
     let coordinates = has("x") && has("z");
-    let columns = table.columns.iter().zip(&words).enumerate();
-    let mut found: Vec<Found> = columns
-        .map(|(position, (cells, name))| {
-            let profile = Profile::new(cells, missing);
-            let column = Candidate {
-                name,
-                first: position == 0,
-                coordinates,
-                cells,
-                missing,
-            };
-            let (role, why, unclear) = column.find(&profile);
-            Found {
-                role,
-                why,
-                unclear,
-                profile,
-            }
-        })
-        .collect();
-    suspect_targets(table, missing, &mut found);
-    found
+    let mut found = Vec::with_capacity(names.len());
+    for (position, name) in names.iter().enumerate() {
+        let profile = Profile::new(table.store.cells(position), missing)?;
+        let (guess, words) = kind::guess(&profile, |limit| {
+            profile::distinct(table.store.cells(position), missing, limit)
+        })?;
+        let column = Candidate {
+            name,
+            position,
+            coordinates,
+            table,
+            missing,
+        };
+        let (role, why, unclear) = column.find(&profile)?;
+        let few = (2..=ANSWERS).contains(&words.len());
+        found.push(Found {
+            role,
+            why,
+            unclear,
+            profile,
+            guess,
+            words: few.then(|| words.into_iter().collect()),
+        });
+    }
+    suspect_targets(&mut found);
+    Ok(found)
 }
 
 /// A last column of at most so many words may be the labels of the rows …
@@ -129,43 +139,24 @@ const LABELLED: usize = 50;
 const ANSWERS: usize = 50;
 
 /// A column of words that holds exactly the words of an output is likely what it predicts.
-fn suspect_targets(table: &Table, missing: &Missing<'_>, found: &mut [Found]) {
-    let words = |column: usize, found: &Found| {
-        let wordlike = !found.profile.numeric() && !found.profile.booleans;
-        let mut different = BTreeSet::new();
-        for cell in table.columns[column]
-            .iter()
-            .filter(|cell| !missing.is(cell))
-        {
-            if !wordlike || different.len() > ANSWERS {
-                return None;
-            }
-            different.insert(cell);
-        }
-        (2..=ANSWERS)
-            .contains(&different.len())
-            .then_some(different)
-    };
-    let held: Vec<_> = (0..).zip(found.iter()).map(|(i, f)| words(i, f)).collect();
+fn suspect_targets(found: &mut [Found]) {
     let settled = |f: &Found| matches!(f.role, FoundRole::Output | FoundRole::Target);
     if !found.iter().any(settled)
         && let Some(last) = found.len().checked_sub(1)
         && found[last].role == FoundRole::Feature
         && found[last].profile.present >= LABELLED
-        && held[last]
-            .as_ref()
-            .is_some_and(|words| words.len() <= LABELS)
+        && (found[last].words.as_ref()).is_some_and(|words| words.len() <= LABELS)
     {
         found[last].role = FoundRole::Target;
         found[last].why = "may be the target: it comes last and holds few words, and nothing else is a target or an output";
         found[last].unclear = true;
     }
-    let answers: Vec<_> = (found.iter().zip(&held))
-        .filter(|(found, _)| found.role == FoundRole::Output)
-        .filter_map(|(_, words)| words.as_ref())
+    let answers: Vec<BTreeSet<u64>> = (found.iter())
+        .filter(|found| found.role == FoundRole::Output)
+        .filter_map(|found| found.words.clone())
         .collect();
-    for (found, words) in found.iter_mut().zip(&held) {
-        let same = words.as_ref().is_some_and(|words| answers.contains(&words));
+    for found in found.iter_mut() {
+        let same = (found.words.as_ref()).is_some_and(|words| answers.contains(words));
         if same && found.role == FoundRole::Feature {
             found.role = FoundRole::Target;
             found.why = "may be the target: it holds exactly the words of an output";
@@ -178,11 +169,11 @@ fn suspect_targets(table: &Table, missing: &Missing<'_>, found: &mut [Found]) {
 struct Candidate<'a> {
     /// Its name in words.
     name: &'a str,
-    /// Whether it is the first of the file.
-    first: bool,
+    /// Its place in the file, from 0.
+    position: usize,
     /// Whether the file has columns `x` and `z`, so that `y` need not be the target.
     coordinates: bool,
-    cells: &'a Cells,
+    table: &'a Table,
     missing: &'a Missing<'a>,
 }
 
@@ -192,113 +183,92 @@ type Judgement = (FoundRole, &'static str, bool);
 // === impl Candidate ===
 
 impl Candidate<'_> {
-    fn find(&self, profile: &Profile) -> Judgement {
+    fn find(&self, profile: &Profile) -> Result<Judgement, Problem> {
         let last = self.name.rsplit('_').next().unwrap_or_default();
         let start = self.name.split('_').next().unwrap_or_default();
         if OUTPUTS.contains(&self.name) || OUTPUT_STARTS.contains(&start) {
-            return (FoundRole::Output, "is named like an output", false);
+            return Ok((FoundRole::Output, "is named like an output", false));
         }
         if self.name == "y" && self.coordinates {
-            return (
-                FoundRole::Target,
-                "may be the target, or a coordinate beside x and z",
-                true,
-            );
+            let why = "may be the target, or a coordinate beside x and z";
+            return Ok((FoundRole::Target, why, true));
         }
         if TARGETS.contains(&self.name) {
-            return (FoundRole::Target, "is named like a target", false);
+            return Ok((FoundRole::Target, "is named like a target", false));
         }
         if matches!(last, "id" | "uuid" | "guid") || self.name == "index" {
             return self.identity(profile);
         }
         if is_unnamed(self.name) {
-            return match self.unique() {
-                true => (
-                    FoundRole::Id,
-                    "is an index without a name, every value once",
-                    false,
-                ),
-                false => (
-                    FoundRole::Id,
-                    "has no name of its own, and its values repeat",
-                    true,
-                ),
+            let unique = self.unique()?;
+            let why = match unique {
+                true => "is an index without a name, every value once",
+                false => "has no name of its own, and its values repeat",
             };
+            return Ok((FoundRole::Id, why, !unique));
         }
-        self.time(profile, last)
-            .or_else(|| self.numbering(profile))
-            .unwrap_or((
-                FoundRole::Feature,
-                "is neither named nor filled like anything else",
-                false,
-            ))
+        if let Some(time) = self.time(profile, last)? {
+            return Ok(time);
+        }
+        Ok(self.numbering(profile)?.unwrap_or((
+            FoundRole::Feature,
+            "is neither named nor filled like anything else",
+            false,
+        )))
     }
 
-    fn identity(&self, profile: &Profile) -> Judgement {
-        if self.unique() && (profile.integers || !profile.numeric()) {
-            (
-                FoundRole::Id,
-                "is named like an id, every value once",
-                false,
-            )
-        } else {
-            (
-                FoundRole::Id,
-                "is named like an id, but its values repeat or are no ids",
-                true,
-            )
-        }
+    fn identity(&self, profile: &Profile) -> Result<Judgement, Problem> {
+        let sure = (profile.integers || !profile.numeric()) && self.unique()?;
+        let why = match sure {
+            true => "is named like an id, every value once",
+            false => "is named like an id, but its values repeat or are no ids",
+        };
+        Ok((FoundRole::Id, why, !sure))
     }
 
-    fn time(&self, profile: &Profile, last: &str) -> Option<Judgement> {
+    fn time(&self, profile: &Profile, last: &str) -> Result<Option<Judgement>, Problem> {
         const UNCLEAR: &str = "may be a time: its values are dates or epochs, its name is none";
         let named = TIMES.contains(&last);
         let exactly = named && last == self.name;
+        let time = |why, unclear| Ok(Some((FoundRole::Time, why, unclear)));
         match profile.dates {
-            Some(Date::Iso) => Some((FoundRole::Time, "holds ISO dates", false)),
-            Some(_) if named => Some((
-                FoundRole::Time,
-                "is named like a time and holds dates",
-                false,
-            )),
-            Some(Date::Other) => Some((FoundRole::Time, UNCLEAR, true)),
+            Some(Date::Iso) => time("holds ISO dates", false),
+            Some(_) if named => time("is named like a time and holds dates", false),
+            Some(Date::Other) => time(UNCLEAR, true),
             Some(Date::Epoch)
-                if profile.integers && profile.present >= TELLING && self.unique() =>
+                if profile.integers && profile.present >= TELLING && self.unique()? =>
             {
-                Some((FoundRole::Time, UNCLEAR, true))
+                time(UNCLEAR, true)
             }
-            None if exactly => {
-                let why = "is named like a time, but does not hold dates";
-                Some((FoundRole::Time, why, true))
-            }
-            _ => None,
+            None if exactly => time("is named like a time, but does not hold dates", true),
+            _ => Ok(None),
         }
     }
 
     /// Columns that only number or name the rows.
-    fn numbering(&self, profile: &Profile) -> Option<Judgement> {
+    fn numbering(&self, profile: &Profile) -> Result<Option<Judgement>, Problem> {
         if profile.counts && profile.present >= 3 {
-            return Some((FoundRole::Ignore, COUNTS, true));
+            return Ok(Some((FoundRole::Ignore, COUNTS, true)));
         }
         let wordlike = profile.integers || (!profile.numeric() && !profile.booleans);
-        if self.first && wordlike && profile.present >= TELLING && self.unique() {
+        if self.position == 0 && wordlike && profile.present >= TELLING && self.unique()? {
             let why = "may be an id: it comes first and has every value once";
-            return Some((FoundRole::Ignore, why, true));
+            return Ok(Some((FoundRole::Ignore, why, true)));
         }
-        None
+        Ok(None)
     }
 
-    fn unique(&self) -> bool {
-        profile::unique(self.cells, self.missing)
+    fn unique(&self) -> Result<bool, Problem> {
+        profile::unique(self.table.store.cells(self.position), self.missing)
     }
 }
 
 /// Why a column that counts the rows is unclear.
 pub(super) const COUNTS: &str = "may be a row number: it only counts 0, 1, 2 … or 1, 2, 3 …";
 
-/// Whether a name in words is what pandas makes of an empty one.
+/// Whether a name in words is what pandas makes of an empty one, in CSV or in Parquet.
 fn is_unnamed(words: &str) -> bool {
-    let rest = words.strip_prefix("unnamed_");
+    let rest = (words.strip_prefix("unnamed_")).or_else(|| words.strip_prefix("index_level_"));
     rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
 }
 

@@ -1,70 +1,63 @@
-//! A file as a table of texts, column by column.
+//! A file as a table, and which of its texts stand for no value.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
-use std::path::Path;
+use super::store::Store;
 
 /// What a format reader yields.
 #[derive(Debug)]
 pub(super) struct Table {
     /// The column names.
     pub(super) header: Vec<String>,
-    /// One column for each name, all of the same length.
-    pub(super) columns: Vec<Cells>,
-    /// Where each row begins, in bytes from the start of the text; line ends and blank lines may
-    /// come before its first character. Only errors need line numbers: [`line_at`] counts them.
-    pub(super) starts: Vec<u64>,
+    /// The cells, a column for each name.
+    pub(super) store: Store,
+    /// What the file is written in.
+    pub(super) format: Format,
 }
 
-/// The cells of one column, in one allocation.
-#[derive(Debug, Default)]
-pub(super) struct Cells {
-    text: String,
-    /// Where each cell ends in `text`.
-    ends: Vec<u32>,
+/// What a file is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// Fields behind delimiters, under a header line.
+    Csv {
+        /// The delimiter.
+        delimiter: u8,
+    },
+    /// One JSON object per line.
+    JsonLines,
+    /// A JSON array of objects.
+    JsonArray,
+    /// Apache Parquet.
+    Parquet,
 }
 
 /// The words that stand for a missing value: few, so that comparing beats hashing.
 #[derive(Debug)]
-pub(super) struct Missing<'a>(Vec<&'a str>);
-
-/// The line, from 1, of the first row of the file at `path` that begins at byte `start` or behind
-/// the line ends there; 0 where the file cannot be read again.
-pub(super) fn line_at(path: &Path, start: u64) -> u64 {
-    counted(path, start).unwrap_or_default()
-}
-
-fn counted(path: &Path, start: u64) -> io::Result<u64> {
-    let mut reader = BufReader::new(File::open(path)?);
-    if reader.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
-        reader.consume(3);
-    }
-    let (mut line, mut at) = (1, 0);
-    loop {
-        let buffer = reader.fill_buf()?;
-        if buffer.is_empty() {
-            return Ok(line);
-        }
-        for byte in buffer {
-            match byte {
-                b'\n' => line += 1,
-                b'\r' => {}
-                _ if at >= start => return Ok(line),
-                _ => {}
-            }
-            at += 1;
-        }
-        let length = buffer.len();
-        reader.consume(length);
-    }
+pub(super) struct Missing<'a> {
+    words: Vec<&'a str>,
+    /// Whether some word begins with this byte; most texts are told by it.
+    begins: [bool; 256],
 }
 
 // === impl Table ===
 
 impl Table {
+    /// A table without columns or rows.
+    pub(super) const fn new(format: Format, memory: usize) -> Self {
+        Self {
+            header: Vec::new(),
+            store: Store::new(memory),
+            format,
+        }
+    }
+
+    /// Adds a column behind the others.
+    pub(super) fn add_column(&mut self, name: String) {
+        self.header.push(name);
+        self.store.add_column();
+    }
+
     /// How many rows there are.
-    pub(super) fn rows(&self) -> usize {
-        self.starts.len()
+    pub(super) const fn rows(&self) -> usize {
+        self.store.rows()
     }
 
     /// Where the column called `name` stands.
@@ -73,43 +66,26 @@ impl Table {
     }
 }
 
-// === impl Cells ===
-
-impl Cells {
-    /// Appends a cell; false where the column would exceed 4 GiB of text.
-    #[must_use]
-    pub(super) fn push(&mut self, text: &str) -> bool {
-        let Ok(end) = u32::try_from(self.text.len() + text.len()) else {
-            return false;
-        };
-        self.text.push_str(text);
-        self.ends.push(end);
-        true
-    }
-
-    /// The cells in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
-        let mut start = 0;
-        self.ends.iter().map(move |end| {
-            let end = *end as usize;
-            let cell = &self.text[start..end];
-            start = end;
-            cell
-        })
-    }
-}
-
 // === impl Missing ===
 
 impl<'a> Missing<'a> {
     /// These words; white space around them does not count.
     pub(super) fn new(words: &'a [String]) -> Self {
-        Self(words.iter().map(|word| word.trim()).collect())
+        let words: Vec<&str> = words.iter().map(|word| word.trim()).collect();
+        let mut begins = [false; 256];
+        for first in words.iter().filter_map(|word| word.bytes().next()) {
+            begins[usize::from(first)] = true;
+        }
+        Self { words, begins }
     }
 
-    /// Whether `text` stands for a missing value.
+    /// Whether `text`, which has no white space around it, stands for a missing value.
+    #[inline]
     pub(super) fn is(&self, text: &str) -> bool {
-        let text = text.trim();
-        self.0.contains(&text)
+        let possible = text
+            .bytes()
+            .next()
+            .is_none_or(|first| self.begins[usize::from(first)]);
+        possible && self.words.contains(&text)
     }
 }

@@ -9,7 +9,9 @@ use crate::drift::{ColumnReference, Value};
 use crate::feature::Cell;
 
 mod files;
+mod formats;
 mod kinds;
+mod pairs;
 mod roles;
 
 /// A file on disk with the configuration that reads it.

@@ -55,6 +55,24 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A file to be read offline is not there, or not for this user.
+    #[error("cannot read {}; name the window of a driftd, its window.path", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file to be read offline holds something else.
+    #[error(
+        "{} is no window of driftd's; name the file in window.path, usually driftd.db",
+        .path.display()
+    )]
+    NoWindow {
+        /// The file.
+        path: PathBuf,
+    },
     /// A damaged file could not be moved away.
     #[error("{} is damaged and cannot be renamed; move it away", .path.display())]
     Quarantine {

@@ -196,11 +196,13 @@ pub(super) fn save_gap(
     Ok(())
 }
 
-fn test_named(word: &str) -> Option<Test> {
+/// The test a stored word stands for.
+pub(super) fn test_named(word: &str) -> Option<Test> {
     Test::ALL.into_iter().find(|test| test.as_str() == word)
 }
 
-fn span_named(word: &str) -> Option<SpanName> {
+/// The span a stored word stands for.
+pub(super) fn span_named(word: &str) -> Option<SpanName> {
     [SpanName::Main, SpanName::Fast, SpanName::SinceReference]
         .into_iter()
         .find(|span| span.as_str() == word)

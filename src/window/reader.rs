@@ -11,6 +11,8 @@ use crate::timestamp::Timestamp;
 use super::layout::{Layout, table};
 use super::{Error, StoredRow, error, opening, thinning};
 
+mod offline;
+
 /// What reading takes.
 #[derive(Debug)]
 pub(super) struct Reader {

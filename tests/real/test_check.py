@@ -2,12 +2,16 @@
 
 import csv
 import json
+import os
+import pty
+import random
+import subprocess
 
 import pytest
 
 import rows
 import table_app
-from driftd import check, drifted_features, feature, run_command
+from driftd import binary, check, drifted_features, feature, run_command
 from expected import assert_equals_scipy, chi2, ks
 from processes import REFERENCE_DATA
 
@@ -103,6 +107,91 @@ def test_json_says_what_scipy_says(tmp_path):
     compared = {*table_app.CATEGORICAL, *table_app.NUMERIC}
     assert drifted_features(model) & compared == flagged
     assert {f["name"] for f in model["features"]} == compared | {"arrival", "prediction"}
+
+
+def test_adjusted_p_values_are_bonferronis(tmp_path):
+    """Over five columns, as scipy's p-value times five."""
+    shifted = rewritten(IRIS, tmp_path / "shifted.csv", narrower)
+    process = compare(tmp_path, IRIS, shifted, "--decision", "pvalue")
+    [line] = [line.split() for line in process.stdout.splitlines() if line.startswith("sepal_width")]
+    before = [float(row["sepal_width"]) for row in read(IRIS)]
+    after = [float(row["sepal_width"]) for row in read(shifted)]
+    p = ks(before, after)[1]
+    assert float(line[6]) == pytest.approx(p, rel=1e-3)
+    assert float(line[7]) == pytest.approx(min(1, 5 * p), rel=1e-3)
+
+
+def narrower(row):
+    return {"sepal_width": float(row["sepal_width"]) - 0.1}
+
+
+def read(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_progress_is_for_a_terminal_and_leaves_nothing_there(tmp_path):
+    """A file large enough to take a while: the line counts bytes and columns, then it is erased."""
+    chance = random.Random(7)
+    names = [f"x{i}" for i in range(40)]
+    lines = [",".join(f"{chance.random():.6f}" for _ in names) for _ in range(40_000)]
+    large = tmp_path / "large.csv"
+    large.write_text("\n".join([",".join(names), *lines]) + "\n", encoding="utf-8")
+    arguments = [binary(), "check", "--reference", large, "--current", large]
+
+    terminal, stderr = pty.openpty()
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=stderr)
+    os.close(stderr)
+    process.stdout.read()
+    shown = b""
+    while True:
+        try:
+            part = os.read(terminal, 65536)
+        except OSError:  # Linux: the other end is closed.
+            break
+        if not part:
+            break
+        shown += part
+    os.close(terminal)
+    assert process.wait() == NO_DRIFT
+    assert b"reading large.csv, " in shown, shown
+    assert shown.endswith(b"\r\x1b[2K"), shown[-200:]
+
+    piped = compare(tmp_path, large, large)
+    assert (piped.popen.returncode, piped.stderr) == (NO_DRIFT, "")
+
+
+def test_a_report_of_a_living_window_says_what_the_living_driftd_says(
+    iris_app_sync, start_driftd, tmp_path
+):
+    """The same verdicts and figures, from the file alone; and the writer does not notice."""
+    driftd = start_driftd(iris_app_sync.url)
+    moved = rows.shifted(rows.iris() * 2, "sepal_width", 1.5)
+    _, exchanges = rows.send_iris(driftd.post, moved)
+    live = driftd.settled_model(exchanges=exchanges)
+    report = ["report", "--window", driftd.window_path, "--model", "iris"]
+    process = run_command(tmp_path, *report, "--format", "json")
+    assert process.popen.returncode == 0, process.describe()
+    [stored] = json.loads(process.stdout)["models"]
+    for key in ["model", "version", "state", "drifted", "level", "evaluated_at"]:
+        assert stored[key] == live[key], key
+    assert stored["reference"]["hash"] == live["reference"]["hash"]
+    assert stored["window"]["rows"] == len(moved)
+    assert [a["feature"] for a in stored["alarms"]] == [
+        f["name"] for f in live["features"] if f["drifted"]
+    ]
+    # No row came since, so a later check of the same rows finds the same.
+    for item in live["features"]:
+        assert feature(stored, item["name"])["checks"] == item["checks"]
+        assert feature(stored, item["name"])["since"] == item["since"]
+    page = run_command(tmp_path, *report, "--format", "html", "-o", "page.html")
+    assert page.popen.returncode == 0, page.describe()
+    assert "sepal_width" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+    # The writer goes on, and ends without leaving what a reader in its way would leave.
+    more, _ = rows.send_iris(driftd.post, rows.iris())
+    assert driftd.stop() == 0, driftd.describe()
+    assert driftd.query("SELECT count(*) AS n FROM rows_iris")[0]["n"] == len(moved) + len(more)
 
 
 @pytest.mark.parametrize("which", ["--reference", "--current"])

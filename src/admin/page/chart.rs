@@ -25,6 +25,15 @@ const BARS_RIGHT: f64 = 452.0;
 const BAR: f64 = 14.0;
 const BAR_PITCH: f64 = 42.0;
 
+impl FeatureReport {
+    /// The column's picture as inline SVG, escaped; `admin/page.css` gives it its colours. A method,
+    /// so that a report of files can draw what the page draws. `None` where there is nothing to draw.
+    #[must_use]
+    pub(crate) fn svg(&self) -> Option<String> {
+        picture(self)
+    }
+}
+
 /// The picture of a column; `None` where there is nothing to draw.
 pub(super) fn picture(feature: &FeatureReport) -> Option<String> {
     match feature.picture.as_ref()? {

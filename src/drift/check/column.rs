@@ -10,6 +10,7 @@ use crate::feature::{Column, Kind};
 
 use super::ModelCheck;
 use super::judge::{Bench, Judged};
+use super::wiring::Wire;
 
 impl ModelCheck<'_> {
     /// Compares the track at `index` by its values in each span.
@@ -45,8 +46,23 @@ impl ModelCheck<'_> {
                 main = Some(measured);
             }
         }
+        judged.extend(self.slow(&bench, track, index));
         let min_rows = spans.first().map_or(0, |span| span.min_rows);
         self.spans = spans;
+        if let Some(measured) = &main {
+            let alarms = judged.iter().filter(|j| j.report.span == SpanName::Main);
+            let mut alarms = alarms.filter_map(|j| j.alarm);
+            let raised = alarms.clone().find(|alarm| alarm.drifted);
+            let mostly = measured.mistyped * 2 > measured.rows - measured.missing;
+            let size = (measured.main().result.as_ref()).map(|result| result.effect.size);
+            self.wires.push(Wire {
+                name: name.clone(),
+                gap: if mostly { Some(1.0) } else { size },
+                alarm: raised.or_else(|| alarms.next()),
+                role: column.role,
+                quantiles: measured.sides.clone(),
+            });
+        }
         match main {
             Some(measured) => report((&name, column), bench.tau, judged, measured, min_rows),
             None => without_reference(column),

@@ -82,10 +82,12 @@ impl Model {
             reference: Some(&info),
             tracks: &tracks,
             dependence: Dependence::Measured(&[self.tau]),
+            since: None,
             policies: &[self.policy],
             allowance: Allowance {
                 alarms: 1.0,
                 per: 30 * DAY,
+                replicas: 1.0,
             },
             tests: 1,
             min_coverage: 0.9,

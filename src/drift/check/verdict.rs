@@ -1,13 +1,13 @@
 //! The verdict on a model: what holds for all its columns together.
 
 use crate::drift::explain;
-use crate::drift::report::{Level, ModelReport, State};
+use crate::drift::report::{FeatureReport, Group, Level, ModelReport, State};
 
 use super::{Dependence, ModelCheck, Subject};
 
 impl ModelCheck<'_> {
-    /// The report over all columns checked.
-    pub(super) fn report(&mut self) -> ModelReport {
+    /// The report over all columns checked; `cause` is that of wrong wiring, where it is suspected.
+    pub(super) fn report(&mut self, cause: Option<String>) -> ModelReport {
         let main_rows = self.spans.first().map_or(0, |span| span.size);
         let state = self.state();
         let levels = self.features.iter().map(|f| f.level);
@@ -46,7 +46,11 @@ impl ModelCheck<'_> {
             state,
             drifted,
             level,
-            sentence: explain::model(state, level, &features, main_rows, self.coverage),
+            sentence: match cause {
+                Some(cause) => cause,
+                None => explain::model(state, level, &features, main_rows, self.coverage),
+            },
+            groups: groups(&features),
             budget,
             checks: Vec::new(),
             features,
@@ -56,6 +60,7 @@ impl ModelCheck<'_> {
     /// The worst that holds for any column.
     fn state(&self) -> State {
         let ranked = [
+            State::Mismatch,
             State::Drifted,
             State::TypeChanged,
             State::LowCoverage,
@@ -68,4 +73,22 @@ impl ModelCheck<'_> {
         let holds = |state: &State| self.features.iter().any(|f| f.state == *state);
         ranked.into_iter().find(holds).unwrap_or(State::NoReference)
     }
+}
+
+/// Columns that began to drift at the same check, most severe first.
+fn groups(features: &[FeatureReport]) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for feature in features.iter().filter(|f| f.drifted == Some(true)) {
+        let Some(since) = feature.since else {
+            continue;
+        };
+        match groups.iter_mut().find(|group| group.since == since) {
+            Some(group) => group.features.push(feature.name.clone()),
+            None => groups.push(Group {
+                since,
+                features: vec![feature.name.clone()],
+            }),
+        }
+    }
+    groups
 }

@@ -29,11 +29,17 @@ fn the_budget_is_shared_by_time_and_tests() {
     let allowance = Allowance {
         alarms: 1.0,
         per: 30 * DAY,
+        replicas: 1.0,
     };
     // facts: 60 s, 30 features, 1 per 30 days: 1·60/(2592000·30) = 7.716e-7
     let alpha = allowance.alpha(Duration::from_secs(60), 30);
     assert!((alpha - 7.716_049_382_716_05e-7).abs() < 1e-18);
     assert!(allowance.alpha(300 * DAY, 1) <= PLAIN_ALPHA);
+    let three = Allowance {
+        replicas: 3.0,
+        ..allowance
+    };
+    assert!((three.alpha(Duration::from_secs(60), 30) * 3.0 - alpha).abs() < 1e-18);
 }
 
 #[test]

@@ -69,6 +69,7 @@ pub(super) fn measure(reference: &Categories, values: &Values, describe: bool) -
         effects,
         quantiles: None,
         shift: None,
+        sides: None,
         picture: describe.then(|| Picture::shares(reference, &values.counts, unseen)),
     }
 }

@@ -10,7 +10,7 @@ use crate::drift::range::{self, Beyond};
 use crate::drift::report::{QuantilePair, Quantiles, Test};
 use crate::drift::values::Values;
 
-use super::{Effect, Evidence, Measurement, TestResult, Tested};
+use super::{Effect, Evidence, Measurement, Sides, TestResult, Tested};
 
 /// Ties count where fewer distinct values than this share of all are left: above it they change
 /// the p-value by next to nothing.
@@ -49,6 +49,7 @@ pub(super) fn measure(
         effects: Vec::new(),
         quantiles: None,
         shift: None,
+        sides: None,
         picture: None,
     };
     if describe && comparable {
@@ -164,6 +165,7 @@ fn illustrate(reference: &Numbers, values: &mut Values, measured: &mut Measureme
     measured.shift = moments.and_then(|(from, to)| {
         (from.deviation > 0.0).then(|| (to.mean - from.mean) / from.deviation)
     });
+    measured.sides = Sides::new(reference, &current);
     measured.effects = effects(reference, &current);
     let sorted = current.values().unwrap_or_default();
     measured.picture = Some(Picture::ecdf(reference, sorted, gap));

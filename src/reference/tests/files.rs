@@ -94,16 +94,11 @@ fn files_that_are_no_table_say_so() {
         ),
         (
             b"\xff\xfea\0",
-            "data.csv: is UTF-16 text, not CSV: save it as UTF-8",
+            "data.csv: is UTF-16 text, not CSV, JSON Lines or Parquet: save it as UTF-8",
         ),
         (
-            b"PAR1....",
-            "data.csv: is Parquet, not CSV: export it as CSV",
-        ),
-        (b"\x1f\x8b\x08", "data.csv: is gzip, not CSV: decompress it"),
-        (
-            b"{\"a\": 1}\n",
-            "data.csv: is JSON, not CSV: export it as CSV",
+            b"PK\x03\x04....",
+            "data.csv: is a zip archive or an Excel workbook, not CSV, JSON Lines or Parquet: export it as one of these",
         ),
         (
             b"a,,b\n1,2,3\n",
@@ -184,35 +179,27 @@ fn the_hash_is_of_content_and_reading() {
 }
 
 #[test]
-fn rows_of_another_file_are_read_like_the_reference() {
-    let reference = Sample::new("a,ok,word,score\n1.5,True,True,1\n2.5,False,unknown,2\n")
-        .column("score", "output:prediction")
-        .load();
-    let current = Sample::new("word,score,ok,a,more\nTrue,3,true,NA,0\nzzz,x,maybe,4,0\n");
-    let (rows, notes) = reference.rows(&current.config.path).unwrap();
-    let text = |word: &str| Cell::Text(word.into());
-    assert_eq!(
-        *rows[0],
-        [
-            Cell::Missing,
-            Cell::Bool(true),
-            text("True"),
-            Cell::Number(3.0)
-        ]
-    );
-    assert_eq!(
-        *rows[1],
-        [Cell::Number(4.0), text("maybe"), text("zzz"), text("x")]
-    );
-    assert!(notes.is_empty());
-    let values = reference.reference.encode(&rows[1]);
-    assert_eq!(values.value(3), Value::Mistyped);
-    assert!(matches!(
-        reference.reference.encode(&rows[0]).value(2),
-        Value::Category(_)
-    ));
-
-    let less = Sample::new("a\n1\n");
-    let (rows, notes) = reference.rows(&less.config.path).unwrap();
-    assert_eq!((rows.len(), notes.len()), (1, 3));
+fn what_a_file_holds_does_not_depend_on_the_memory_it_takes() {
+    let content = rows("a,b,id", 500, |i| format!("{i}.5,w{},u{i}", i % 7));
+    let path = std::path::Path::new("x.csv");
+    let found = |memory: usize| {
+        let mut tell = |_: Progress<'_>| {};
+        let mut meter = meter::Meter::new(path, 0, &mut tell);
+        let text = content.as_bytes();
+        let table = crate::reference::csv::read(text, b',', path, memory, &mut meter).unwrap();
+        let words = default_missing();
+        let found = role::find_all(&table, &Missing::new(&words)).unwrap();
+        let seen = found
+            .iter()
+            .map(|f| (f.role, f.profile.present, f.guess.kind));
+        seen.collect::<Vec<_>>()
+    };
+    let expected = [
+        (FoundRole::Feature, 500, Some(Kind::Numeric)),
+        (FoundRole::Feature, 500, Some(Kind::Categorical)),
+        (FoundRole::Id, 500, Some(Kind::Text)),
+    ];
+    for memory in [0, 100, 1 << 30] {
+        assert_eq!(found(memory), expected, "{memory}");
+    }
 }

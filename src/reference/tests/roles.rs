@@ -296,13 +296,15 @@ fn everything_can_be_compared_but_ids_times_and_row_numbers() {
         format!("u{i},{}.5,x,y,2026-01-{:02},{i},{}", i, i + 1, i % 2)
     });
     let sample = Sample::new(content);
-    let loaded = load_all(&sample.config.path, Timestamp(1)).unwrap();
-    assert_eq!(loaded.features(), ["a", "species", "prediction", "code"]);
-    assert_eq!(loaded.outputs().len(), 0);
-    assert_eq!(loaded.reference.columns.len(), 4);
-    assert_eq!(loaded.notes.len(), 3, "{:?}", loaded.notes);
+    let path = &sample.config.path;
+    let pair = Pair::open(path, path, &default_missing(), &mut |_| {}).unwrap();
+    let columns = pair.schema().columns().iter();
+    let features: Vec<&str> = columns.map(|column| &*column.name).collect();
+    assert_eq!(features, ["a", "species", "prediction", "code"]);
+    assert!(pair.schema().outputs().is_empty());
+    assert_eq!(pair.notes().len(), 3, "{:?}", pair.notes());
     assert_eq!(
-        loaded.notes[0],
+        pair.notes()[0],
         "id is not compared: it is named like an id, every value once"
     );
 }

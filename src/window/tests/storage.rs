@@ -257,6 +257,7 @@ pub(super) fn report() -> ModelReport {
         drifted: Some(true),
         level: Level::Alert,
         sentence: String::new(),
+        groups: Vec::new(),
         budget: None,
         checks: vec![check],
         features: Vec::new(),

@@ -1,0 +1,221 @@
+//! Two files side by side, a column at a time: what `driftd check` compares.
+
+use std::path::Path;
+
+use crate::drift::ColumnReference;
+use crate::drift::values::Values;
+use crate::feature::Cell;
+use crate::model::Schema;
+
+use super::build::{self, Column};
+use super::meter::Progress;
+use super::problem::{Errors, Problem};
+use super::role::{self, Found, FoundRole};
+use super::settle;
+use super::source::{self, Source};
+use super::table::{Missing, Table};
+use super::wording::list;
+use super::{Config, examine, hash};
+
+/// A reference file and a current one. Both are read once, on opening; after that a column costs
+/// the memory of its own cells, whatever the size of the files.
+#[derive(Debug)]
+pub struct Pair {
+    schema: Schema,
+    columns: Vec<Column>,
+    reference: Table,
+    current: Table,
+    /// For each column of the schema, where the current file holds it.
+    places: Vec<Option<usize>>,
+    hash: String,
+    notes: Vec<String>,
+    /// Words that stand for a missing value.
+    missing: Vec<String>,
+}
+
+/// One column of both files.
+#[derive(Debug, Clone)]
+pub struct PairColumn {
+    /// The column of the reference, sorted or counted; `None` where it holds no value.
+    pub reference: Option<ColumnReference>,
+    /// The values of the current file, for each track of `reference`; none where there is none.
+    pub current: Vec<Values>,
+}
+
+// === impl Pair ===
+
+impl Pair {
+    /// Reads two files to compare all of the first, whatever part its columns play for a model:
+    /// features, outputs and targets alike are features. Only ids, times and row numbers are left
+    /// out, which differ between any two files. The second is read as the first was: by column
+    /// name, whatever the order; a column it does not hold is missing in every row, and a value
+    /// that does not fit its column's kind stays text. Notes say so. The files may be of different
+    /// formats. `missing` are the words that stand for a missing value in CSV; `progress` is told
+    /// how far the reading is, every few megabytes and at the end of each file.
+    ///
+    /// # Errors
+    ///
+    /// Where one of the files cannot be read as a table, where nothing in the first can be compared,
+    /// or the second has none of its columns.
+    pub fn open(
+        reference: &Path,
+        current: &Path,
+        missing: &[String],
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Self, Errors> {
+        let mut config = Config::new(reference);
+        config.missing = missing.to_vec();
+        let (source, found) = examine(&config, progress)?;
+        let (columns, source) = plan(config, source, &found)?;
+        let Source {
+            table,
+            digest,
+            mut notes,
+            ..
+        } = source;
+        let other = source::read(current, progress).map_err(|problem| Errors(vec![problem]))?;
+        notes.extend(other.notes);
+        let places = places(&columns, &other.table, current, &mut notes)
+            .map_err(|problem| Errors(vec![problem]))?;
+        Ok(Self {
+            schema: build::schema(&columns),
+            hash: hash(digest, &columns, missing),
+            columns,
+            reference: table,
+            current: other.table,
+            places,
+            notes,
+            missing: missing.to_vec(),
+        })
+    }
+
+    /// The columns that are compared, all of them as features.
+    #[must_use]
+    pub const fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// What a person should know about the reading of both files.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Rows in the reference file.
+    #[must_use]
+    pub const fn reference_rows(&self) -> usize {
+        self.reference.rows()
+    }
+
+    /// Rows in the current file.
+    #[must_use]
+    pub const fn current_rows(&self) -> usize {
+        self.current.rows()
+    }
+
+    /// Identity of the reference's content and reading: 16 hex digits.
+    #[must_use]
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// The column at `index` of the schema. It is read anew on every call.
+    ///
+    /// # Errors
+    ///
+    /// Where the temporary file that large files are put into cannot be read.
+    pub fn column(&self, index: usize) -> Result<PairColumn, Problem> {
+        let missing = Missing::new(&self.missing);
+        let column = &self.columns[index];
+        let Some(reference) = column.reference(&self.reference.store, &missing)? else {
+            return Ok(PairColumn {
+                reference: None,
+                current: Vec::new(),
+            });
+        };
+        let current = match self.places[index] {
+            Some(place) => {
+                let cells = self.current.store.cells(place);
+                column.read(cells, &missing, |cells| Values::of(&reference, cells))?
+            }
+            None => {
+                let nothing = std::iter::repeat_n(Cell::Missing, self.current.rows());
+                Values::of(&reference, nothing)
+            }
+        };
+        Ok(PairColumn {
+            reference: Some(reference),
+            current,
+        })
+    }
+}
+
+/// The columns of the reference that are compared.
+fn plan(
+    mut config: Config,
+    mut source: Source,
+    found: &[Found],
+) -> Result<(Vec<Column>, Source), Errors> {
+    let differs = |found: &Found| match found.role {
+        FoundRole::Id | FoundRole::Time => !found.unclear,
+        FoundRole::Ignore => found.why == role::COUNTS,
+        FoundRole::Feature | FoundRole::Output | FoundRole::Target => false,
+    };
+    for (name, found) in source.table.header.iter().zip(found) {
+        let role = if differs(found) {
+            found.role
+        } else {
+            FoundRole::Feature
+        };
+        if role != FoundRole::Feature {
+            let note = format!("{name} is not compared: it {}", found.why);
+            source.notes.push(note);
+        }
+        config.columns.insert(name.clone(), role.to_string());
+    }
+    let mut problems = Vec::new();
+    let mut plan = settle::settle(&config, &source.table, found, &mut problems);
+    plan.outputs.clear();
+    problems.retain(|problem| !matches!(problem, Problem::SameName { .. }));
+    let notes = &mut source.notes;
+    let columns = build::columns(&config, &source.table, found, &plan, notes, &mut problems);
+    if problems.is_empty() {
+        Ok((columns, source))
+    } else {
+        Err(Errors(problems))
+    }
+}
+
+/// Where the current file holds each column.
+fn places(
+    columns: &[Column],
+    current: &Table,
+    path: &Path,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Option<usize>>, Problem> {
+    let names = current.header.iter().map(String::as_str);
+    // The first of two columns of one name counts.
+    let held: std::collections::HashMap<&str, usize> = names
+        .enumerate()
+        .map(|(at, name)| (name, at))
+        .rev()
+        .collect();
+    let places: Vec<Option<usize>> = columns
+        .iter()
+        .map(|column| held.get(column.name.as_str()).copied())
+        .collect();
+    if places.iter().all(Option::is_none) {
+        return Err(Problem::NoColumns {
+            path: path.to_owned(),
+            names: list(columns.iter().map(|column| column.name.as_str())),
+        });
+    }
+    for (column, _) in columns.iter().zip(&places).filter(|(_, at)| at.is_none()) {
+        notes.push(format!(
+            "{}: has no column {:?}; it counts as missing",
+            path.display(),
+            column.name
+        ));
+    }
+    Ok(places)
+}

@@ -47,6 +47,7 @@ pub mod row;
 mod saddle_point;
 pub mod since;
 pub mod text;
+pub mod together;
 pub mod values;
 
 pub use current::{Current, Span, SpanLength};

@@ -19,6 +19,7 @@ use crate::drift::check::{Change, Decided, Dependence, Lifetime, ModelCheck, Sub
 use crate::drift::coverage::{Coverage, Totals};
 use crate::drift::current::Span;
 use crate::drift::decide::{Allowance, Policy};
+use crate::drift::explain;
 use crate::drift::live::Live;
 use crate::drift::memo::Memo;
 use crate::drift::report::{Level, ModelReport, Report, SpanName};
@@ -27,7 +28,7 @@ use crate::model::{ModelName, Schema};
 use crate::timestamp::Timestamp;
 use crate::window::Window;
 use pace::Pace;
-use rows::{rebuild, select};
+use rows::{rebuild, recall, select};
 
 /// Traffic that goes round with the day is all over the place before a day is full.
 const DEFAULT_SEASON: Duration = Duration::from_secs(86_400);
@@ -143,6 +144,7 @@ impl Monitor {
             .map(|(index, watched)| {
                 if let Some(live) = &watched.live {
                     rebuild(&window, index, live, now);
+                    recall(&window, index, live, watched.alarms.since.clone());
                 }
                 let oldest = watched.live.as_ref().and_then(|live| {
                     let spans = live.spans();
@@ -164,6 +166,16 @@ impl Monitor {
             memo: Memo::default(),
         };
         monitor.check(now, &mut Pace::hurried());
+        for report in &monitor.report.load().models {
+            if let (Some(shift), Some(reference)) = (report.detectable, &report.reference) {
+                let (model, rows) = (report.model.as_str(), reference.rows);
+                let shift = explain::figure((shift * 100.0).round() / 100.0);
+                tracing::info!(
+                    model,
+                    "Smallest shift detectable: about {shift} σ with {rows} reference rows"
+                );
+            }
+        }
         monitor
     }
 
@@ -202,7 +214,7 @@ impl Monitor {
         let report = self.report.load_full();
         for (index, tracked) in self.models.iter_mut().enumerate() {
             if let Some(report) = report.models.get(index).filter(|_| tracked.unsaved) {
-                save(&self.window, index, tracked, report);
+                save(&self.window, index, tracked, report, &SpanName::ALL);
             }
         }
     }
@@ -244,7 +256,14 @@ impl Monitor {
             ..
         } = &tracked.watched;
         let spans = match live {
-            Some(live) => select(&self.window, index, live, now, &tracked.last),
+            Some(live) => select(
+                &self.window,
+                index,
+                live,
+                now,
+                &tracked.last,
+                self.config.season,
+            ),
             None => Vec::new(),
         };
         let oldest = spans.first().and_then(|span| span.rows.first());
@@ -265,6 +284,9 @@ impl Monitor {
         };
         let subject = Subject {
             since: Some(lifetime),
+            together: live
+                .as_ref()
+                .and_then(|live| live.reference.together.as_deref()),
             model: name,
             version,
             schema,
@@ -287,7 +309,12 @@ impl Monitor {
         tracked.announce(&checked.report, &checked.changes);
         tracked.unsaved |= !checked.decided.is_empty() || !checked.changes.is_empty();
         if tracked.unsaved {
-            save(&self.window, index, tracked, &checked.report);
+            if let Some(live) = &tracked.watched.live {
+                tracked.watched.alarms.since = Some(live.since().save());
+            }
+            let mut spans: Vec<SpanName> = checked.decided.iter().map(|(name, _)| *name).collect();
+            spans.push(SpanName::SinceReference);
+            save(&self.window, index, tracked, &checked.report, &spans);
         }
         Some(checked.report)
     }
@@ -388,8 +415,14 @@ fn calibrate(live: &Live, pace: &mut Pace<'_>) -> Option<Vec<Option<f64>>> {
 }
 
 /// Stores the standing verdicts; what is refused now is tried again at the next check.
-fn save(window: &Window, index: usize, tracked: &mut Tracked, report: &ModelReport) {
-    let saved = window.save_check(index, report, &tracked.watched.alarms);
+fn save(
+    window: &Window,
+    index: usize,
+    tracked: &mut Tracked,
+    report: &ModelReport,
+    spans: &[SpanName],
+) {
+    let saved = window.save_check(index, report, &tracked.watched.alarms, spans);
     tracked.unsaved = saved.is_err();
     if let Err(error) = saved {
         let model = tracked.watched.name.as_str();

@@ -11,11 +11,15 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use crate::drift;
-use crate::feature::Kind;
+use crate::drift::dependence::MAX_ROWS;
+use crate::drift::since;
+use crate::drift::together::{self, Stride, Together};
+use crate::feature::{Cell, Kind};
 use crate::model::Schema;
 use crate::timestamp::Timestamp;
 
@@ -78,6 +82,9 @@ pub struct Config {
     pub missing: Vec<String>,
     /// Kinds by feature or output name, over those found.
     pub kinds: BTreeMap<String, Kind>,
+    /// Whether the rows stand in the order of their time, so that they tell how rows depend on
+    /// those before them.
+    pub ordered: bool,
 }
 
 /// A reference file as read.
@@ -93,6 +100,14 @@ pub struct Loaded {
     pub notes: Vec<String>,
 }
 
+/// What the columns of a file come to.
+#[derive(Debug, Default)]
+struct References {
+    columns: Vec<Option<drift::ColumnReference>>,
+    together: Option<Arc<Together>>,
+    dependence: Vec<Option<f64>>,
+}
+
 // === impl Config ===
 
 impl Config {
@@ -106,6 +121,7 @@ impl Config {
             outputs: Vec::new(),
             missing: default_missing(),
             kinds: BTreeMap::new(),
+            ordered: false,
         }
     }
 }
@@ -149,13 +165,19 @@ pub fn load(config: &Config, now: Timestamp) -> Result<Loaded, Errors> {
     if !problems.is_empty() {
         return Err(Errors(problems));
     }
-    let references = references(config, &mut source, &columns)?;
+    let References {
+        columns: references,
+        together,
+        dependence,
+    } = references(config, &mut source, &columns)?;
     Ok(Loaded {
         reference: drift::Reference {
             hash: hash(source.digest, &columns, &config.missing),
             rows: source.table.rows(),
             loaded_at: now,
             columns: references,
+            together,
+            dependence,
         },
         schema: build::schema(&columns),
         roles: plan.roles,
@@ -202,19 +224,43 @@ fn references(
     config: &Config,
     source: &mut Source,
     columns: &[Column],
-) -> Result<Vec<Option<drift::ColumnReference>>, Errors> {
+) -> Result<References, Errors> {
     let missing = Missing::new(&config.missing);
+    let kinds = columns.iter().filter_map(Column::compared);
+    let tracks = kinds.map(drift::reference::tracks).sum();
+    let stride = Stride::of(source.table.rows(), tracks);
     let store = &mut source.table.store;
-    columns
-        .iter()
-        .map(|column| {
-            let reference = column.reference(store, &missing);
-            if let Some(at) = column.at {
-                store.forget(at);
+    let mut found = References::default();
+    let mut scores = Vec::new();
+    for column in columns {
+        let (mut sampled, mut first) = (Vec::new(), Vec::new());
+        let mut seen = |row: usize, cell: &Cell| {
+            if stride.is_some_and(|stride| stride.takes(row)) {
+                sampled.push(cell.clone());
             }
-            reference.map_err(|problem| Errors(vec![problem]))
-        })
-        .collect()
+            if config.ordered && row < MAX_ROWS {
+                first.push(cell.clone());
+            }
+        };
+        let reference = column.reference(store, &missing, &mut seen);
+        if let Some(at) = column.at {
+            store.forget(at);
+        }
+        let reference = reference.map_err(|problem| Errors(vec![problem]))?;
+        if let Some(reference) = &reference {
+            if stride.is_some() {
+                scores.extend(together::scores(reference, &sampled));
+            }
+            if config.ordered {
+                found
+                    .dependence
+                    .extend(since::dependence(reference, &first));
+            }
+        }
+        found.columns.push(reference);
+    }
+    found.together = Together::new(&scores).map(Arc::new);
+    Ok(found)
 }
 
 /// What to tell about columns of 32-bit numbers: their values are not what people write.

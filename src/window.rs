@@ -27,7 +27,7 @@ use std::time::Duration;
 use crate::drift::alarm::Alarms;
 use crate::drift::coverage::Totals;
 use crate::drift::current::Thinned;
-use crate::drift::report::ModelReport;
+use crate::drift::report::{ModelReport, SpanName};
 use crate::exchange::{Exchange, Outcome};
 use crate::model::{ModelName, Row, Schema};
 use crate::timestamp::Timestamp;
@@ -258,16 +258,17 @@ impl Window {
         self.shared.reader.coverage(model, from)
     }
 
-    /// Stores what a check found and the alarms that stand after it, in one transaction. A report
+    /// Stores what a check found over `spans` and the alarms that stand after it, in one transaction. A report
     /// that was not measured (`checked_at` is `None`) leaves no history.
     pub fn save_check(
         &self,
         model: usize,
         report: &ModelReport,
         alarms: &Alarms,
+        spans: &[SpanName],
     ) -> Result<(), Error> {
         let (reply, answer) = sync_channel(1);
-        let check = history::Check::new(model, report, alarms);
+        let check = history::Check::new(model, report, alarms, spans);
         self.outcome(writer::Message::Check { check, reply }, &answer)
     }
 

@@ -146,6 +146,7 @@ fn compare(
         tracks: &[],
         dependence: Dependence::None,
         since: None,
+        together: None,
         policies: &policies,
         // One check that may spend a family-wise error of 5 %: Bonferroni over its tests.
         allowance: Allowance {

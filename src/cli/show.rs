@@ -144,6 +144,7 @@ fn model(config: &Config, settings: &Model, schema: &Schema, stores: &[Store]) -
             let columns: Vec<String> = (reference.columns.iter())
                 .map(|(name, role)| format!("{} = {}", quoted(name), quoted(role)))
                 .collect();
+            text += &line("ordered", reference.ordered);
             text += &line("columns", format!("{{ {} }}", columns.join(", ")));
         }
         None => text += "# reference      = no drift is measured without one\n",

@@ -15,7 +15,7 @@ use crate::proxy::Upstream;
 use crate::reference;
 
 /// Keys that describe the one model there is without a `[[model]]` table.
-const SINGLE_MODEL_KEYS: [&str; 7] = [
+const SINGLE_MODEL_KEYS: [&str; 8] = [
     "reference",
     "features",
     "outputs",
@@ -23,6 +23,7 @@ const SINGLE_MODEL_KEYS: [&str; 7] = [
     "version",
     "columns",
     "missing",
+    "ordered",
 ];
 
 /// One model, validated but for what only its reference file can tell.
@@ -199,6 +200,7 @@ fn model(
     let outputs = section.strings("outputs").unwrap_or_default();
     let columns: BTreeMap<String, String> = section.words("columns").into_iter().collect();
     let missing = section.strings("missing");
+    let ordered = section.boolean("ordered").unwrap_or(false);
     let overrides = overrides(section, drift);
     let mut reference_origin = section.origin().to_owned();
     let reference = section.take("reference").and_then(|value| {
@@ -220,6 +222,7 @@ fn model(
             outputs: outputs.clone(),
             missing: missing.clone().unwrap_or_else(default_missing),
             kinds,
+            ordered,
         })
     });
     let declared: BTreeSet<&String> = features.iter().collect();

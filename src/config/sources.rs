@@ -43,6 +43,7 @@ const ENVIRONMENT_KEYS: &[&str] = &[
     "paths",
     "version",
     "missing",
+    "ordered",
 ];
 
 /// Settings given as `(key, value, origin)`, from the environment or from flags.

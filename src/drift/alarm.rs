@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::timestamp::Timestamp;
 
 use super::report::{SpanName, Test};
+use super::since::Saved;
 
 /// What one alarm is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +39,8 @@ pub struct Alarms {
     pub evaluated_row: i64,
     /// The standing decisions.
     pub standing: BTreeMap<AlarmKey, Alarm>,
+    /// What is known of all rows since the reference; `None` where nothing is.
+    pub since: Option<Saved>,
 }
 
 impl Alarms {

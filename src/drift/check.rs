@@ -8,6 +8,7 @@ mod column;
 mod judge;
 mod slow;
 mod span;
+mod together;
 mod verdict;
 mod wiring;
 
@@ -22,8 +23,9 @@ use super::alarm::{Alarm, AlarmKey, Alarms};
 use super::decide::{Allowance, Policy};
 use super::memo::Memo;
 use super::reference::Track;
-use super::report::{Budget, FeatureReport, ModelReport, ReferenceInfo, SpanName};
+use super::report::{Budget, CheckReport, FeatureReport, ModelReport, ReferenceInfo, SpanName};
 use super::since::Distance;
+use super::together::Together;
 use super::values::Values;
 use wiring::Wire;
 
@@ -43,6 +45,8 @@ pub struct Subject<'a> {
     pub reference: Option<&'a ReferenceInfo>,
     /// What is compared; columns without a track have no reference.
     pub tracks: &'a [Track<'a>],
+    /// All columns together; `None` where they are not tested so.
+    pub together: Option<&'a Together>,
     /// A policy per column of the schema.
     pub policies: &'a [Policy],
     /// The autocorrelation time of each track's rows.
@@ -105,6 +109,10 @@ pub struct ModelCheck<'a> {
     compared: Vec<bool>,
     /// What tells wrong wiring from drift, of each track so far.
     wires: Vec<Wire>,
+    /// The tests over all columns together.
+    joint: Vec<CheckReport>,
+    /// What the joint test saw and no column shows, in words.
+    pair: Option<String>,
     changes: Vec<Change>,
 }
 
@@ -155,6 +163,8 @@ impl<'a> ModelCheck<'a> {
             features: Vec::new(),
             compared: vec![false; subject.schema.columns().len()],
             wires: Vec::new(),
+            joint: Vec::new(),
+            pair: None,
             changes: Vec::new(),
         }
     }
@@ -162,7 +172,14 @@ impl<'a> ModelCheck<'a> {
     /// Does the next slice of the check; false where none is left.
     pub fn step(&mut self) -> bool {
         let Some(track) = self.subject.tracks.get(self.next) else {
-            return false;
+            // The joint test comes last: by now every row is ranked.
+            let due = self.next == self.subject.tracks.len();
+            self.next += 1;
+            match self.subject.together.filter(|_| due) {
+                Some(together) => self.together(together),
+                None => return false,
+            }
+            return true;
         };
         if self.next.is_multiple_of(TOGETHER) {
             let last = (self.next + TOGETHER).min(self.subject.tracks.len());

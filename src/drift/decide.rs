@@ -369,6 +369,16 @@ fn together(n: f64, w: f64) -> f64 {
     n * w / (n + w)
 }
 
+/// The smallest KS statistic that is drift between `n_reference` reference values and `n_current`
+/// current ones at significance `alpha`, none below `floor`.
+#[must_use]
+pub fn smallest(n_reference: usize, n_current: usize, alpha: f64, floor: f64) -> f64 {
+    let size = together(n_reference as f64, n_current as f64)
+        .round()
+        .max(1.0);
+    kstwo::isf(alpha, size as u64).max(floor)
+}
+
 /// The smallest shift a KS threshold lets through as drift, in standard deviations of a normal
 /// feature: D = 2Φ(δ/2) − 1 solved for δ.
 #[must_use]

@@ -183,6 +183,15 @@ pub fn model(
     }
 }
 
+/// What the joint test says where no column drifted by itself.
+#[must_use]
+pub fn joint(check: Option<&CheckReport>, pair: Option<&str>) -> String {
+    let p = check.and_then(|check| check.log10_p).map(p_value);
+    let p = p.map_or_else(String::new, |p| format!(" (p = {p})"));
+    let pair = pair.map_or_else(String::new, |pair| format!(": {pair}"));
+    format!("No column drifted by itself, but all together have{p}{pair}.")
+}
+
 /// What one drifted test says.
 fn change(check: &CheckReport, measured: &Measurement) -> String {
     let p = check

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use crate::feature::{Cell, Kind};
 use crate::timestamp::Timestamp;
@@ -10,6 +11,7 @@ use super::numbers::Numbers;
 use super::report::ReferenceInfo;
 use super::row::{Row, Value};
 use super::text::{Descriptor, Texts};
+use super::together::Together;
 
 /// The most categories counted apart; where a column has more, the rest is one.
 const MOST_CATEGORIES: usize = 1000;
@@ -25,6 +27,11 @@ pub struct Reference {
     pub loaded_at: Timestamp,
     /// One entry per column of the schema; `None` where the reference does not hold the column.
     pub columns: Vec<Option<ColumnReference>>,
+    /// All columns together; `None` where they are too few or too many, or the rows too few.
+    pub together: Option<Arc<Together>>,
+    /// The autocorrelation time of each track, where the rows stood in the order of their time;
+    /// empty where they did not.
+    pub dependence: Vec<Option<f64>>,
 }
 
 /// One column of the reference.
@@ -72,6 +79,15 @@ pub enum Side<'a> {
     Numbers(&'a Numbers),
     /// Counted categories.
     Categories(&'a Categories),
+}
+
+/// How many tracks a column of this kind has.
+#[must_use]
+pub const fn tracks(kind: Kind) -> usize {
+    match kind {
+        Kind::Numeric | Kind::Categorical => 1,
+        Kind::Text => Descriptor::ALL.len(),
+    }
 }
 
 /// How many tests one check makes of a column of this kind over one span.
@@ -126,7 +142,7 @@ impl Reference {
     #[must_use]
     pub fn tests(&self) -> usize {
         let kinds = self.columns.iter().flatten().map(ColumnReference::kind);
-        kinds.map(tests).sum()
+        kinds.map(tests).sum::<usize>() + usize::from(self.together.is_some())
     }
 }
 
@@ -401,6 +417,8 @@ mod tests {
                 None,
                 Some(cells(Kind::Text)),
             ],
+            together: None,
+            dependence: Vec::new(),
         };
         let row = reference.encode(&[text("c"), text("not compared"), text("a b!")]);
         let tracks = reference.tracks();

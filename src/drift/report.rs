@@ -51,6 +51,9 @@ pub struct ModelReport {
     pub level: Level,
     /// The verdict in words.
     pub sentence: String,
+    /// The smallest shift detectable in a normal feature, in standard deviations: now, or where
+    /// there are too few rows yet, as soon as there are enough.
+    pub detectable: Option<f64>,
     /// Columns that began to drift together, most severe first.
     pub groups: Vec<Group>,
     /// The alarm budget, where the decision spends one.
@@ -351,6 +354,9 @@ impl Level {
 // === impl SpanName ===
 
 impl SpanName {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Main, Self::Fast, Self::SinceReference];
+
     /// The word used in JSON, labels and SQL.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

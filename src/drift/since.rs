@@ -6,8 +6,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::feature::Cell;
+
 use super::dependence::{BINS, Collector, Dependence};
-use super::reference::{Reference, Side, Track};
+use super::reference::{ColumnReference, Reference, Side, Track};
 use super::row::{Row, Value};
 
 /// Bins of the reference's distribution that are counted.
@@ -93,6 +95,24 @@ pub struct Estimate {
     found: Option<Dependence>,
 }
 
+/// The autocorrelation time of each track of a column, by cells in the order of their time; `None`
+/// where they are too few.
+#[must_use]
+pub fn dependence(column: &ColumnReference, cells: &[Cell]) -> Vec<Option<f64>> {
+    let mut tracks = Vec::new();
+    column.tracks(0, &mut tracks);
+    let mut watches: Vec<Watch> = tracks.iter().map(Watch::new).collect();
+    let mut values = Vec::new();
+    for cell in cells {
+        column.encode(cell, &mut values);
+        for (watch, value) in watches.iter_mut().zip(values.drain(..)) {
+            watch.push(value, true);
+        }
+    }
+    let time = |watch: Watch| watch.collector.estimate().map(|found| found.tau);
+    watches.into_iter().map(time).collect()
+}
+
 // === impl Waiting ===
 
 impl Waiting {
@@ -114,10 +134,17 @@ impl Since {
     /// No rows yet.
     #[must_use]
     pub fn new(reference: &Reference) -> Self {
+        let mut tracks: Vec<Watch> = reference.tracks().iter().map(Watch::new).collect();
+        for (watch, time) in tracks.iter_mut().zip(&reference.dependence) {
+            watch.tau = Tau {
+                time: *time,
+                settled: time.is_some(),
+            };
+        }
         Self {
             rows: 0,
             newest: 0,
-            tracks: reference.tracks().iter().map(Watch::new).collect(),
+            tracks,
         }
     }
 
@@ -162,13 +189,21 @@ impl Since {
 
     /// Counts a row; one that was counted already is passed over.
     pub fn append(&mut self, id: i64, row: &Row) {
-        if id <= self.newest {
-            return;
+        if id > self.newest {
+            self.recall(id, row);
         }
-        self.newest = id;
-        self.rows += 1;
+    }
+
+    /// Takes in a row after a restart. One that was counted already still tells how rows depend on
+    /// each other; call it in the order of the rows.
+    pub fn recall(&mut self, id: i64, row: &Row) {
+        let counted = id <= self.newest;
+        if !counted {
+            self.newest = id;
+            self.rows += 1;
+        }
         for (slot, watch) in self.tracks.iter_mut().enumerate() {
-            watch.push(row.value(slot));
+            watch.push(row.value(slot), counted);
         }
     }
 
@@ -266,7 +301,7 @@ impl Watch {
         }
     }
 
-    fn push(&mut self, value: Value) {
+    fn push(&mut self, value: Value, counted: bool) {
         let last = self.counts.len() - 1;
         let bin = match (&self.bins, value) {
             (Bins::Cuts(cuts), Value::Number(number)) => cuts.partition_point(|cut| *cut < number),
@@ -274,7 +309,7 @@ impl Watch {
             (Bins::Categories, Value::Unseen(_)) => last,
             _ => return,
         };
-        self.counts[bin] += 1;
+        self.counts[bin] += u64::from(!counted);
         if !self.tau.settled {
             self.collector.push(self.deciles[bin]);
         }
@@ -313,6 +348,8 @@ mod tests {
             rows: 1000,
             loaded_at: Timestamp(0),
             columns: vec![Some(ColumnReference::new(kind, cells))],
+            together: None,
+            dependence: Vec::new(),
         }
     }
 

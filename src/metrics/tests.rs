@@ -117,6 +117,7 @@ fn model(features: Vec<FeatureReport>) -> ModelReport {
         drifted: Some(true),
         level: Level::Alert,
         sentence: String::new(),
+        detectable: None,
         groups: Vec::new(),
         budget: None,
         checks: Vec::new(),

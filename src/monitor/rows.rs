@@ -1,11 +1,14 @@
 //! The rows under comparison: out of memory, or back from the window where memory holds too few.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::drift::check::{Decided, SpanRows};
-use crate::drift::current::{Current, Entry, SpanLength};
+use crate::drift::current::{Current, Entry, Span, SpanLength};
+use crate::drift::dependence;
 use crate::drift::live::Live;
 use crate::drift::report::SpanName;
+use crate::drift::since::Saved;
 use crate::timestamp::Timestamp;
 use crate::window::{StoredRow, Window};
 
@@ -16,11 +19,12 @@ pub(super) fn select(
     live: &Live,
     now: Timestamp,
     last: &[(SpanName, Decided)],
+    season: Option<Duration>,
 ) -> Vec<SpanRows> {
-    let spans = selected(live, now, last);
+    let spans = selected(live, now, last, season);
     if spans.iter().any(|(_, incomplete)| *incomplete) {
         rebuild(window, index, live, now);
-        return spans_of(selected(live, now, last));
+        return spans_of(selected(live, now, last, season));
     }
     spans_of(spans)
 }
@@ -30,7 +34,12 @@ fn spans_of(selected: Vec<(SpanRows, bool)>) -> Vec<SpanRows> {
 }
 
 /// What memory holds of each span, and whether that is less than the span calls for.
-fn selected(live: &Live, now: Timestamp, last: &[(SpanName, Decided)]) -> Vec<(SpanRows, bool)> {
+fn selected(
+    live: &Live,
+    now: Timestamp,
+    last: &[(SpanName, Decided)],
+    season: Option<Duration>,
+) -> Vec<(SpanRows, bool)> {
     let decided = |name: SpanName| {
         let known = last.iter().find(|(known, _)| *known == name);
         known.map_or_else(Decided::default, |(_, last)| *last)
@@ -40,9 +49,9 @@ fn selected(live: &Live, now: Timestamp, last: &[(SpanName, Decided)]) -> Vec<(S
         let rows = SpanRows {
             name: *name,
             size: selection.rows.len(),
-            rows: selection.rows,
             population: selection.population,
-            alerts: true,
+            alerts: season.is_none_or(|season| covers(&selection.rows, current.span(), season)),
+            rows: selection.rows,
             min_rows: current.span().min_rows,
             length: match current.span().length {
                 SpanLength::Time(length) => Some(length),
@@ -53,6 +62,15 @@ fn selected(live: &Live, now: Timestamp, last: &[(SpanName, Decided)]) -> Vec<(S
         (rows, selection.incomplete)
     };
     live.spans().iter().map(span).collect()
+}
+
+/// Whether the rows of a span are those of a whole season.
+fn covers(rows: &[Entry], span: &Span, season: Duration) -> bool {
+    match (span.length, rows.first(), rows.last()) {
+        (SpanLength::Time(length), ..) => length >= season,
+        (SpanLength::Rows(_), Some(first), Some(last)) => last.time.since(first.time) >= season,
+        (SpanLength::Rows(_), ..) => false,
+    }
 }
 
 /// Reads the rows under comparison back from the window. The lock is held meanwhile: rows the
@@ -86,6 +104,25 @@ pub(super) fn rebuild(window: &Window, index: usize, live: &Live, now: Timestamp
             Err(error) => {
                 tracing::warn!(%error, span = name.as_str(), "Rows not read back from the window; comparing those in memory");
             }
+        }
+    }
+}
+
+/// Goes on with what was known of all rows since the reference, and reads the newest ones again:
+/// those that were counted already for how they depend on each other, the others for good.
+pub(super) fn recall(window: &Window, index: usize, live: &Live, saved: Option<Saved>) {
+    if let Some(saved) = saved {
+        live.since().restore(saved);
+    }
+    match window.recent_rows(index, dependence::MAX_ROWS) {
+        Ok(rows) => {
+            for row in rows {
+                let encoded = live.reference.encode(&row.cells);
+                live.since().recall(row.id, &encoded);
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, "Rows not read back from the window; calibration begins anew");
         }
     }
 }

@@ -174,17 +174,22 @@ impl Column {
         }
     }
 
-    /// The column as the reference holds it; `None` where there is nothing to compare with.
+    /// The column as the reference holds it; `None` where there is nothing to compare with. `seen`
+    /// is shown every cell with its row.
     pub(super) fn reference(
         &self,
         store: &Store,
         missing: &Missing<'_>,
+        seen: &mut dyn FnMut(usize, &Cell),
     ) -> Result<Option<ColumnReference>, Problem> {
         let (Some(at), Some(kind), true) = (self.at, self.kind, self.present) else {
             return Ok(None);
         };
         let cells = store.cells(at);
-        let reference = self.read(cells, missing, |cells| ColumnReference::new(kind, cells))?;
+        let reference = self.read(cells, missing, |cells| {
+            let told = cells.enumerate().inspect(|(row, cell)| seen(*row, cell));
+            ColumnReference::new(kind, told.map(|(_, cell)| cell))
+        })?;
         Ok(Some(reference))
     }
 
@@ -200,6 +205,11 @@ impl Column {
             std::iter::from_fn(|| cells.next().map(|(_, raw)| reading.cell(raw, missing)));
         let taken = take(&mut read);
         cells.end().map(|()| taken)
+    }
+
+    /// Its kind, where there is something to compare with.
+    pub(super) fn compared(&self) -> Option<Kind> {
+        self.kind.filter(|_| self.present && self.at.is_some())
     }
 
     fn described(&self) -> feature::Column {

@@ -35,12 +35,17 @@ const FEW: usize = 50;
 /// More different words than this are never categories: their test would tell nothing.
 const MANY: usize = 1000;
 
+/// So few different integers, each coming [`CODED`] times on average if there are as many, are
+/// categories in numbers: the KS test is blind to most of what happens among so few values.
+const CODES: usize = 20;
+const CODED: usize = 10;
+
 /// Rows each category needs on average; words of a text hardly ever come back.
 const EACH: usize = 5;
 
 /// The kind of a column by its content, with the hashes of its words where it holds words. Words
 /// are categories where there are at most [`FEW`], or each comes [`EACH`] times on average and there
-/// are at most [`MANY`]. `distinct` counts different values up to a limit.
+/// are at most [`MANY`]; so are a few different integers that come again and again. `distinct` counts different values up to a limit.
 pub(super) fn guess(
     profile: &Profile,
     distinct: impl FnOnce(usize) -> Result<HashSet<u64>, Problem>,
@@ -50,6 +55,10 @@ pub(super) fn guess(
         return known(None, "holds no value");
     }
     if profile.numeric() && !(profile.integers && profile.codes) {
+        let coded = profile.integers && profile.present >= CODES * CODED;
+        if coded && distinct(CODES)?.len() <= CODES {
+            return known(Some(Kind::Categorical), "holds few different integers");
+        }
         return known(Some(Kind::Numeric), "holds numbers");
     }
     if profile.booleans {

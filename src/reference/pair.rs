@@ -127,7 +127,8 @@ impl Pair {
     pub fn column(&self, index: usize) -> Result<PairColumn, Problem> {
         let missing = Missing::new(&self.missing);
         let column = &self.columns[index];
-        let Some(reference) = column.reference(&self.reference.store, &missing)? else {
+        let Some(reference) = column.reference(&self.reference.store, &missing, &mut |_, _| {})?
+        else {
             return Ok(PairColumn {
                 reference: None,
                 current: Vec::new(),

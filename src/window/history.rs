@@ -28,7 +28,13 @@ pub(super) struct Check {
 // === impl Check ===
 
 impl Check {
-    pub(super) fn new(model: usize, report: &ModelReport, alarms: &Alarms) -> Self {
+    /// Of a report, the tests over `spans` go into the history.
+    pub(super) fn new(
+        model: usize,
+        report: &ModelReport,
+        alarms: &Alarms,
+        spans: &[SpanName],
+    ) -> Self {
         let joint = report
             .checks
             .iter()
@@ -42,7 +48,9 @@ impl Check {
         Self {
             model,
             time: report.checked_at,
-            tests: joint.chain(single).collect(),
+            tests: (joint.chain(single))
+                .filter(|(_, _, check)| spans.contains(&check.span))
+                .collect(),
             alarms: alarms.clone(),
         }
     }
@@ -61,8 +69,8 @@ pub(super) fn save_tests(
     let mut statement = connection.prepare_cached(
         "INSERT INTO check_data (time, model, reference, \"column\", role, test, span, state, \
          drifted, level, statistic, p_value, log10_p, decision_p, threshold, n_reference, \
-         n_current, n_effective, location, sign, effect) \
-         VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+         n_current, n_effective, location, sign, effect, lower_bound) \
+         VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     )?;
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     for (column, role, test) in &check.tests {
@@ -88,6 +96,7 @@ pub(super) fn save_tests(
             test.location,
             test.sign,
             test.effect,
+            test.lower_bound,
         ])?;
     }
     Ok(check.tests.len() as u64)
@@ -101,11 +110,19 @@ pub(super) fn save_alarms(
 ) -> rusqlite::Result<()> {
     clear_alarms(connection, number)?;
     connection
-        .prepare_cached("UPDATE models SET evaluated_at = ?2, evaluated_row = ?3 WHERE id = ?1")?
+        .prepare_cached(
+            "UPDATE models SET evaluated_at = ?2, evaluated_row = ?3, since_reference = ?4 \
+             WHERE id = ?1",
+        )?
         .execute((
             number,
             alarms.evaluated_at.map(|time| time.0),
             alarms.evaluated_row,
+            // Numbers and lists of them: there is nothing JSON cannot say.
+            alarms
+                .since
+                .as_ref()
+                .and_then(|since| serde_json::to_string(since).ok()),
         ))?;
     let mut statement =
         connection.prepare_cached("INSERT INTO alarm_data VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
@@ -128,7 +145,8 @@ pub(super) fn save_alarms(
 pub(super) fn clear_alarms(connection: &Connection, number: i64) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM alarm_data WHERE model = ?1", [number])?;
     connection.execute(
-        "UPDATE models SET evaluated_at = NULL, evaluated_row = 0 WHERE id = ?1",
+        "UPDATE models SET evaluated_at = NULL, evaluated_row = 0, since_reference = NULL \
+         WHERE id = ?1",
         [number],
     )?;
     Ok(())
@@ -136,17 +154,20 @@ pub(super) fn clear_alarms(connection: &Connection, number: i64) -> rusqlite::Re
 
 /// The alarms stored of a model. Those of tests this driftd does not know are left out.
 pub(super) fn alarms(connection: &Connection, number: i64) -> rusqlite::Result<Alarms> {
-    let evaluated: Option<(Option<i64>, i64)> = connection
+    type Evaluated = (Option<i64>, i64, Option<String>);
+    let evaluated: Option<Evaluated> = connection
         .query_row(
-            "SELECT evaluated_at, evaluated_row FROM models WHERE id = ?1",
+            "SELECT evaluated_at, evaluated_row, since_reference FROM models WHERE id = ?1",
             [number],
-            |row| Ok((row.get(0)?, row.get(1)?)),
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )
         .optional()?;
-    let (evaluated_at, evaluated_row) = evaluated.unwrap_or((None, 0));
+    let (evaluated_at, evaluated_row, since) = evaluated.unwrap_or((None, 0, None));
     let mut alarms = Alarms {
         evaluated_at: evaluated_at.map(Timestamp),
         evaluated_row,
+        // What cannot be read is learnt anew.
+        since: since.and_then(|text| serde_json::from_str(&text).ok()),
         ..Alarms::default()
     };
     let mut statement = connection.prepare(
@@ -203,7 +224,5 @@ pub(super) fn test_named(word: &str) -> Option<Test> {
 
 /// The span a stored word stands for.
 pub(super) fn span_named(word: &str) -> Option<SpanName> {
-    [SpanName::Main, SpanName::Fast, SpanName::SinceReference]
-        .into_iter()
-        .find(|span| span.as_str() == word)
+    SpanName::ALL.into_iter().find(|span| span.as_str() == word)
 }

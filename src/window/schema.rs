@@ -11,7 +11,7 @@ use super::opening::Fault;
 const APPLICATION_ID: i64 = 0x6472_6674;
 
 /// Each entry takes a file from the version that is its index to the next one.
-const MIGRATIONS: [&str; 1] = [VERSION_1];
+const MIGRATIONS: [&str; 2] = [VERSION_1, VERSION_2];
 
 const VERSION_1: &str = r#"
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -78,6 +78,20 @@ CREATE VIEW gaps AS SELECT m.name AS model,
 CREATE VIEW "references" AS SELECT m.name AS model, r.version, r.hash,
   strftime('%Y-%m-%dT%H:%M:%fZ', r.since / 1000.0, 'unixepoch') AS since, r.first_row
   FROM reference_data r LEFT JOIN models m ON m.id = r.model;
+"#;
+
+/// What a model has learnt of its rows since the reference, as JSON; and the lower bound of a gap.
+const VERSION_2: &str = r#"
+ALTER TABLE models ADD COLUMN since_reference TEXT;
+ALTER TABLE check_data ADD COLUMN lower_bound REAL;
+DROP VIEW checks;
+CREATE VIEW checks AS SELECT c.id,
+  strftime('%Y-%m-%dT%H:%M:%fZ', c.time / 1000.0, 'unixepoch') AS time,
+  m.name AS model, r.version AS version, r.hash AS reference, c."column", c.role, c.test, c.span,
+  c.state, c.drifted, c.level, c.statistic, c.p_value, c.log10_p, c.decision_p, c.threshold,
+  c.n_reference, c.n_current, c.n_effective, c.location, c.sign, c.effect, c.lower_bound
+  FROM check_data c LEFT JOIN models m ON m.id = c.model
+  LEFT JOIN reference_data r ON r.id = c.reference;
 "#;
 
 /// Refuses files of other programs and of newer driftds, before anything is written to them.

@@ -184,6 +184,7 @@ fn model(name: &str, state: State, features: Vec<FeatureReport>) -> ModelReport 
         sentence: "3 of 6 columns drifted: sepal_length moved up (D = 0.40, threshold 0.13), \
                    device and petal_width follow."
             .to_owned(),
+        detectable: None,
         groups: Vec::new(),
         budget: Some(Budget {
             per: "30d".to_owned(),

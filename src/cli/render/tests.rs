@@ -111,6 +111,7 @@ fn document(features: Vec<FeatureReport>, checks: Vec<CheckReport>) -> Document 
                 drifted: Some(drifted),
                 level: Level::Ok,
                 sentence: "The verdict.".to_owned(),
+                detectable: None,
                 groups: Vec::new(),
                 budget: None,
                 checks,

@@ -67,6 +67,7 @@ pub(super) fn report(model: &Model) -> ModelReport {
         },
         level,
         sentence,
+        detectable: None,
         groups: Vec::new(),
         budget: None,
         checks,

@@ -40,6 +40,8 @@ impl Model {
                 rows: 1000,
                 loaded_at: Timestamp(0),
                 columns: vec![Some(ColumnReference::new(Kind::Numeric, cells))],
+                together: None,
+                dependence: Vec::new(),
             },
             policy: Policy {
                 rule,
@@ -83,6 +85,7 @@ impl Model {
             tracks: &tracks,
             dependence: Dependence::Measured(&[self.tau]),
             since: None,
+            together: None,
             policies: &[self.policy],
             allowance: Allowance {
                 alarms: 1.0,

@@ -1,17 +1,32 @@
 //! The verdict on a model: what holds for all its columns together.
 
+use std::time::Duration;
+
+use crate::drift::decide::{detectable_shift, smallest};
 use crate::drift::explain;
-use crate::drift::report::{FeatureReport, Group, Level, ModelReport, State};
+use crate::drift::report::{FeatureReport, Group, Level, ModelReport, SpanName, State};
 
 use super::{Dependence, ModelCheck, Subject};
+
+/// The time a decision to come is thought to pay for.
+const SOON: Duration = Duration::from_secs(3600);
 
 impl ModelCheck<'_> {
     /// The report over all columns checked; `cause` is that of wrong wiring, where it is suspected.
     pub(super) fn report(&mut self, cause: Option<String>) -> ModelReport {
         let main_rows = self.spans.first().map_or(0, |span| span.size);
         let state = self.state();
+        let checks = std::mem::take(&mut self.joint);
         let levels = self.features.iter().map(|f| f.level);
-        let level = levels.max().unwrap_or(Level::Ok);
+        let level = levels.chain(checks.iter().map(|check| check.level));
+        let level = level.max().unwrap_or(Level::Ok);
+        let main = checks.iter().find(|check| check.span == SpanName::Main);
+        let joint = main.is_some_and(|check| check.drifted == Some(true));
+        // What only all columns together show is drift all the same.
+        let state = match state {
+            State::Ok if joint => State::Drifted,
+            state => state,
+        };
         let drifted = match state {
             State::Drifted | State::TypeChanged => Some(true),
             State::Ok | State::Constant => Some(false),
@@ -25,6 +40,7 @@ impl ModelCheck<'_> {
             dependence,
             ..
         } = self.subject;
+        let detectable = self.detectable();
         let features = std::mem::take(&mut self.features);
         ModelReport {
             model: model.clone(),
@@ -48,13 +64,33 @@ impl ModelCheck<'_> {
             level,
             sentence: match cause {
                 Some(cause) => cause,
-                None => explain::model(state, level, &features, main_rows, self.coverage),
+                None => {
+                    let single = features.iter().any(|f| f.drifted == Some(true));
+                    if joint && !single {
+                        explain::joint(main, self.pair.as_deref())
+                    } else {
+                        explain::model(state, level, &features, main_rows, self.coverage)
+                    }
+                }
             },
+            detectable,
             groups: groups(&features),
             budget,
-            checks: Vec::new(),
+            checks,
             features,
         }
+    }
+
+    /// The smallest shift the main span can tell, in the feature that tells least.
+    fn detectable(&self) -> Option<f64> {
+        let now = self.features.iter().filter_map(|f| f.detectable);
+        now.reduce(f64::max).or_else(|| {
+            let (span, reference) = (self.spans.first()?, self.subject.reference?);
+            let policy = self.subject.policies.first()?;
+            let alpha = self.subject.allowance.alpha(SOON, self.subject.tests);
+            let least = smallest(reference.rows, span.min_rows, alpha, policy.min_effect);
+            detectable_shift(least)
+        })
     }
 
     /// The worst that holds for any column.

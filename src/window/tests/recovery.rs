@@ -1,5 +1,6 @@
 //! Restarts, crashes, faults and damaged files.
 
+use crate::drift::report::SpanName;
 use std::process::Command;
 
 use super::storage::{alarms, report};
@@ -12,7 +13,10 @@ fn a_restart_goes_on_where_it_stopped() {
     assert!(opened.models[0].fresh);
     assert_eq!(opened.gap, None, "a first start has no gap");
     let first = opened.window.commit(stream(0, T0..T0 + 5)).unwrap();
-    opened.window.save_check(0, &report(), &alarms()).unwrap();
+    opened
+        .window
+        .save_check(0, &report(), &alarms(), &SpanName::ALL)
+        .unwrap();
     opened.window.close();
     let again = fixture.open(T0 + 60_000);
     let expected = OpenedModel {
@@ -52,7 +56,9 @@ fn a_new_reference_starts_over() {
     let mut fixture = Fixture::new(iris());
     let window = fixture.open(T0).window;
     window.commit(stream(0, T0..T0 + 5)).unwrap();
-    window.save_check(0, &report(), &alarms()).unwrap();
+    window
+        .save_check(0, &report(), &alarms(), &SpanName::ALL)
+        .unwrap();
     window.close();
     fixture.specs[0].reference_hash = Some("beef".to_owned());
     let opened = fixture.open(T0 + 100);
@@ -135,7 +141,7 @@ fn after_close_the_db_file_stands_alone_and_writes_are_refused() {
         Err(CommitError::Closed)
     ));
     assert!(matches!(
-        window.save_check(0, &report(), &alarms()),
+        window.save_check(0, &report(), &alarms(), &SpanName::ALL),
         Err(Error::Closed)
     ));
     assert_eq!(window.recent_rows(0, 9).unwrap().len(), 5);
@@ -267,7 +273,11 @@ fn a_failed_commit_leaves_nothing_and_the_next_one_works() {
     window.settle("PRAGMA max_page_count = 100000; PRAGMA query_only = 1");
     let error = window.commit(stream(0, T0..T0 + 5)).unwrap_err();
     assert_eq!(error.drop_reason(), DropReason::WindowError, "{error:?}");
-    assert!(window.save_check(0, &report(), &alarms()).is_err());
+    assert!(
+        window
+            .save_check(0, &report(), &alarms(), &SpanName::ALL)
+            .is_err()
+    );
     window.settle("PRAGMA query_only = 0");
     assert_eq!(window.figures(0).rows, 5);
     let committed = window.commit(stream(0, T0..T0 + 1)).unwrap();

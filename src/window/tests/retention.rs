@@ -2,6 +2,7 @@
 
 use super::storage::{alarms, report};
 use super::*;
+use crate::drift::report::SpanName;
 
 /// Commits `count` one-row exchanges a millisecond apart, in batches.
 fn feed(window: &Window, model: usize, from: i64, count: i64) {
@@ -122,7 +123,9 @@ fn age_takes_everything_older() {
     let mut bare = record(0, T0, Vec::new());
     bare.outcome = Outcome::Undecodable;
     window.commit(vec![bare]).unwrap();
-    window.save_check(0, &report(), &alarms()).unwrap();
+    window
+        .save_check(0, &report(), &alarms(), &SpanName::ALL)
+        .unwrap();
     let gap = Gap {
         model: None,
         started_at: Timestamp(T0),
@@ -231,7 +234,9 @@ fn exchanges_without_rows_and_history_are_bounded() {
         window.commit(vec![record(0, T0 + n, Vec::new())]).unwrap();
         let mut report = report();
         report.checked_at = Some(Timestamp(T0 + n));
-        window.save_check(0, &report, &alarms()).unwrap();
+        window
+            .save_check(0, &report, &alarms(), &SpanName::ALL)
+            .unwrap();
     }
     window.settle("");
     let exchanges: i64 = fixture.query("SELECT count(*) FROM exchanges");

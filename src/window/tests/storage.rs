@@ -257,6 +257,7 @@ pub(super) fn report() -> ModelReport {
         drifted: Some(true),
         level: Level::Alert,
         sentence: String::new(),
+        detectable: None,
         groups: Vec::new(),
         budget: None,
         checks: vec![check],
@@ -278,6 +279,10 @@ pub(super) fn alarms() -> Alarms {
     Alarms {
         evaluated_at: Some(Timestamp(T0)),
         evaluated_row: 17,
+        since: serde_json::from_str(
+            r#"{"rows":3,"newest":3,"tracks":[[{"time":1.5,"settled":false},[1,2]]]}"#,
+        )
+        .unwrap(),
         standing: [(key, alarm)].into(),
     }
 }
@@ -286,7 +291,9 @@ pub(super) fn alarms() -> Alarms {
 fn checks_and_gaps_are_there_to_read() {
     let fixture = Fixture::new(iris());
     let window = fixture.open(T0).window;
-    window.save_check(0, &report(), &alarms()).unwrap();
+    window
+        .save_check(0, &report(), &alarms(), &SpanName::ALL)
+        .unwrap();
     let gap = Gap {
         model: Some(0),
         started_at: Timestamp(T0),

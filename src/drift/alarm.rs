@@ -39,6 +39,8 @@ pub struct Alarms {
     pub evaluated_row: i64,
     /// The standing decisions.
     pub standing: BTreeMap<AlarmKey, Alarm>,
+    /// When the main span was first decided over with this reference; `None` before.
+    pub began: Option<Timestamp>,
     /// What is known of all rows since the reference; `None` where nothing is.
     pub since: Option<Saved>,
 }

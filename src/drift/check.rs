@@ -219,11 +219,12 @@ impl<'a> ModelCheck<'a> {
             b.0.cmp(&a.0).then(b.1.total_cmp(&a.1))
         });
         let decided = self.decided();
-        let cause = self.wrong_wiring();
         if let Some((_, main)) = decided.iter().find(|(name, _)| *name == SpanName::Main) {
             self.alarms.evaluated_row = main.row;
             self.alarms.evaluated_at = main.at;
+            self.alarms.began = self.alarms.began.or(main.at);
         }
+        let cause = self.wrong_wiring();
         Checked {
             report: self.report(cause),
             changes: self.changes,

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::drift::alarm::{Alarm, AlarmKey, Alarms};
 use crate::drift::report::{CheckReport, ModelReport, SpanName, Test};
+use crate::drift::since::Saved;
 use crate::feature::Role;
 use crate::timestamp::Timestamp;
 
@@ -119,10 +120,7 @@ pub(super) fn save_alarms(
             alarms.evaluated_at.map(|time| time.0),
             alarms.evaluated_row,
             // Numbers and lists of them: there is nothing JSON cannot say.
-            alarms
-                .since
-                .as_ref()
-                .and_then(|since| serde_json::to_string(since).ok()),
+            serde_json::to_string(&(alarms.began.map(|time| time.0), &alarms.since)).ok(),
         ))?;
     let mut statement =
         connection.prepare_cached("INSERT INTO alarm_data VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
@@ -163,11 +161,15 @@ pub(super) fn alarms(connection: &Connection, number: i64) -> rusqlite::Result<A
         )
         .optional()?;
     let (evaluated_at, evaluated_row, since) = evaluated.unwrap_or((None, 0, None));
+    // What cannot be read is learnt anew.
+    let learnt: Option<(Option<i64>, Option<Saved>)> =
+        since.and_then(|text| serde_json::from_str(&text).ok());
+    let (began, since) = learnt.unwrap_or_default();
     let mut alarms = Alarms {
         evaluated_at: evaluated_at.map(Timestamp),
         evaluated_row,
-        // What cannot be read is learnt anew.
-        since: since.and_then(|text| serde_json::from_str(&text).ok()),
+        began: began.map(Timestamp),
+        since,
         ..Alarms::default()
     };
     let mut statement = connection.prepare(

@@ -12,6 +12,9 @@ mod catalogue;
 /// The command line, by the binary itself.
 mod cli;
 
+/// The drift engine over whole models.
+mod engine;
+
 /// Exact laws and effect sizes against scipy, mpmath and brute force.
 mod exact;
 

@@ -22,11 +22,6 @@ impl ModelCheck<'_> {
         let level = level.max().unwrap_or(Level::Ok);
         let main = checks.iter().find(|check| check.span == SpanName::Main);
         let joint = main.is_some_and(|check| check.drifted == Some(true));
-        // What only all columns together show is drift all the same.
-        let state = match state {
-            State::Ok if joint => State::Drifted,
-            state => state,
-        };
         let drifted = match state {
             State::Drifted | State::TypeChanged => Some(true),
             State::Ok | State::Constant => Some(false),
@@ -66,7 +61,7 @@ impl ModelCheck<'_> {
                 Some(cause) => cause,
                 None => {
                     let single = features.iter().any(|f| f.drifted == Some(true));
-                    if joint && !single {
+                    if joint && !single && state == State::Ok {
                         explain::joint(main, self.pair.as_deref())
                     } else {
                         explain::model(state, level, &features, main_rows, self.coverage)

@@ -47,12 +47,10 @@ impl ModelCheck<'_> {
     /// decision on. Marks those features.
     pub(super) fn wrong_wiring(&mut self) -> Option<String> {
         let features = || self.wires.iter().filter(|wire| wire.role == Role::Feature);
-        let first = (features().filter_map(|wire| wire.alarm))
-            .map(|alarm| alarm.since)
-            .min()?;
+        let first = self.alarms.began?;
         let other = |wire: &&Wire| {
             let since_first =
-                (wire.alarm).is_some_and(|alarm| alarm.drifted && alarm.since == first);
+                (wire.alarm).is_some_and(|alarm| alarm.drifted && alarm.since <= first);
             since_first && wire.gap.is_some_and(|gap| gap >= OTHER)
         };
         let others: Vec<&Wire> = features().filter(other).collect();

@@ -187,7 +187,8 @@ fn effects(reference: &Numbers, current: &Numbers) -> Vec<(Test, f64)> {
     let wasserstein = (reference.values().zip(current.values()))
         .and_then(|(from, to)| effect::wasserstein(from, to))
         .zip(reference.moments())
-        .map(|(distance, moments)| distance / effect::wasserstein_divisor(moments.deviation));
+        .map(|(distance, moments)| distance / effect::wasserstein_divisor(moments.deviation))
+        .filter(|distance| distance.is_finite());
     effects.extend(wasserstein.map(|distance| (Test::Wasserstein, distance)));
     effects
 }

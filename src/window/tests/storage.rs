@@ -279,6 +279,7 @@ pub(super) fn alarms() -> Alarms {
     Alarms {
         evaluated_at: Some(Timestamp(T0)),
         evaluated_row: 17,
+        began: Some(Timestamp(T0 - 5)),
         since: serde_json::from_str(
             r#"{"rows":3,"newest":3,"tracks":[[{"time":1.5,"settled":false},[1,2]]]}"#,
         )

@@ -68,7 +68,7 @@ struct RunArgs {
     /// The model server: http://host:port or unix:/path.sock
     #[arg(long, value_name = "URL")]
     upstream: Option<String>,
-    /// Reference data: a CSV file with a header
+    /// Reference data: CSV with a header, JSON Lines or Parquet, also gzipped
     #[arg(long, value_name = "FILE")]
     reference: Option<String>,
     /// Where predictions come in [default: 127.0.0.1:8080]

@@ -158,13 +158,16 @@ fn rows(columns: Vec<Vec<Cell>>) -> Vec<Vec<Cell>> {
     (0..columns[0].len()).map(across).collect()
 }
 
+/// Name, reference, current, the state expected and words of its sentence.
+type Case<'a> = (&'a str, Vec<Cell>, Vec<Cell>, State, &'a str);
+
 #[test]
 fn every_sort_of_column_gets_a_state_and_a_sentence() {
     let mut random = Random(1);
     let mut normal = |n: usize| numbers((0..n).map(|_| random.normal()));
     let inf = f64::INFINITY;
     let missing = |n: usize| vec![Cell::Missing; n];
-    let cases: Vec<(&str, Vec<Cell>, Vec<Cell>, State, &str)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         (
             "constant",
             numbers([5.0; 500]),

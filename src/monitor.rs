@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 
 use crate::drift::alarm::Alarms;
-use crate::drift::check::{Change, Decided, Dependence, Lifetime, ModelCheck, Subject};
+use crate::drift::check::{Change, Decided, Dependence, Lifetime, ModelCheck, SpanRows, Subject};
 use crate::drift::coverage::{Coverage, Totals};
 use crate::drift::current::Span;
 use crate::drift::decide::{Allowance, Policy};
@@ -255,7 +255,7 @@ impl Monitor {
             changed,
             ..
         } = &tracked.watched;
-        let spans = match live {
+        let mut spans = match live {
             Some(live) => select(
                 &self.window,
                 index,
@@ -274,7 +274,7 @@ impl Monitor {
             .as_ref()
             .map_or_else(Vec::new, |live| live.reference.tracks());
         let dependence = match live {
-            Some(live) => calibrate(live, pace)?,
+            Some(live) => calibrate(live, &mut spans, pace)?,
             None => Vec::new(),
         };
         let distances = (live.as_ref()).map_or_else(Vec::new, |live| live.since().distances());
@@ -404,14 +404,21 @@ impl Tracked {
     }
 }
 
-/// The autocorrelation times as the rows so far tell them.
-fn calibrate(live: &Live, pace: &mut Pace<'_>) -> Option<Vec<Option<f64>>> {
+/// The autocorrelation times as the rows so far tell them. Where one becomes known, the spans are
+/// decided anew.
+fn calibrate(live: &Live, spans: &mut [SpanRows], pace: &mut Pace<'_>) -> Option<Vec<Option<f64>>> {
+    let known = |times: &[Option<f64>]| times.iter().flatten().count();
+    let before = known(&live.since().dependence());
     let waiting = live.since().waiting();
     for waiting in waiting {
         let estimate = pace.slice(|| waiting.estimate())?;
         live.since().learn(estimate);
     }
-    Some(live.since().dependence())
+    let times = live.since().dependence();
+    if known(&times) > before {
+        spans.iter_mut().for_each(SpanRows::decide_anew);
+    }
+    Some(times)
 }
 
 /// Stores the standing verdicts; what is refused now is tried again at the next check.

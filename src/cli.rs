@@ -14,6 +14,7 @@ mod check;
 mod health;
 mod init;
 mod output;
+mod profile;
 mod progress;
 mod render;
 mod report;
@@ -55,6 +56,8 @@ enum Command {
     Check(check::Arguments),
     /// Say what a window file holds, without a running driftd
     Report(report::Arguments),
+    /// Write a compact profile of a reference file, without its rows
+    Profile(profile::Arguments),
     /// Ask a running driftd whether it is ready (for container health checks)
     Health(health::Arguments),
 }
@@ -132,6 +135,7 @@ pub fn main() -> ExitCode {
         Command::Config(args) => show::show(args),
         Command::Check(args) => check::check(&args),
         Command::Report(args) => report::report(&args),
+        Command::Profile(args) => profile::profile(&args),
         Command::Health(args) => health::health(&args),
     };
     match outcome {

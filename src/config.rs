@@ -23,6 +23,7 @@ pub use sources::Given;
 use crate::drift::current::SpanLength;
 use crate::monitor;
 use crate::proxy;
+use crate::reference;
 use crate::window;
 use section::{Collector, Section, parse_duration};
 
@@ -71,6 +72,8 @@ pub struct Config {
     pub sample: proxy::Sample,
     /// When and how checks are made.
     pub drift: monitor::Config,
+    /// Bytes the sorted values of each reference may take.
+    pub reference_max_bytes: u64,
     /// The models, at least one.
     pub models: Vec<Model>,
     /// What is odd but not wrong.
@@ -164,9 +167,14 @@ fn validate(value: Value, base: &Path, warnings: Vec<String>) -> Result<Config, 
         _ => Err(String::new()),
     });
     let log_exchanges = top.boolean("log_exchanges").unwrap_or(false);
+    let mut drift = top.section("drift");
+    let reference_max_bytes = drift.bytes("reference_max_bytes");
+    let reference_max_bytes = reference_max_bytes.unwrap_or(reference::DEFAULT_MAX_BYTES);
+    let drift = drift::read(drift);
     let common = models::Common {
         given: top.has("upstream"),
         upstream: models::upstream(&mut top),
+        reference_max_bytes,
     };
     let upstream_timeout = top.parse(
         "upstream_timeout",
@@ -181,7 +189,6 @@ fn validate(value: Value, base: &Path, warnings: Vec<String>) -> Result<Config, 
     );
     let window = window(top.section("window"), base);
     let (tap, exclude, sample) = tap(top.section("tap"));
-    let drift = drift::read(top.section("drift"));
     let models = models::models(&mut top, base, &common, &drift);
     coherent(&top, &window, &drift);
     top.finish();
@@ -205,6 +212,7 @@ fn validate(value: Value, base: &Path, warnings: Vec<String>) -> Result<Config, 
             exclude,
             sample,
             drift,
+            reference_max_bytes,
             models,
             warnings,
         })

@@ -23,7 +23,9 @@ use crate::feature::{Cell, Kind};
 use crate::model::Schema;
 use crate::timestamp::Timestamp;
 
+mod bound;
 mod build;
+mod compact;
 mod csv;
 mod date;
 mod header;
@@ -48,12 +50,14 @@ mod wording;
 #[cfg(test)]
 mod tests;
 
+pub use compact::{CONFIG_MAP, DEFAULT_ERROR, Profiled, Resolution, profile};
 pub use inspect::Inspected;
 pub use meter::Progress;
 pub use pair::{Pair, PairColumn};
 pub use problem::{Errors, Place, Problem};
 pub use role::FoundRole;
 
+use bound::Bound;
 use build::Column;
 use role::Found;
 use source::Source;
@@ -61,6 +65,9 @@ use table::Missing;
 
 /// Words that stand for a missing value where none are configured: what pandas, R and SQL write.
 pub const DEFAULT_MISSING: [&str; 8] = ["", "NA", "NaN", "nan", "null", "NULL", "None", "N/A"];
+
+/// What the sorted values of one reference may take: room for 60 columns of a million rows.
+pub const DEFAULT_MAX_BYTES: u64 = 512 << 20;
 
 /// The name of the output where neither file nor configuration names one.
 pub const DEFAULT_OUTPUT: &str = "prediction";
@@ -85,6 +92,8 @@ pub struct Config {
     /// Whether the rows stand in the order of their time, so that they tell how rows depend on
     /// those before them.
     pub ordered: bool,
+    /// Bytes its sorted values may take; columns beyond are known by edges.
+    pub max_bytes: u64,
 }
 
 /// A reference file as read.
@@ -98,6 +107,10 @@ pub struct Loaded {
     pub roles: Vec<(String, FoundRole, &'static str)>,
     /// What a person should know about the reading: a sniffed delimiter, a column without values.
     pub notes: Vec<String>,
+    /// For each column of the schema, where it comes from.
+    columns: Vec<Column>,
+    /// Words that stand for a missing value.
+    missing: Vec<String>,
 }
 
 /// What the columns of a file come to.
@@ -122,6 +135,7 @@ impl Config {
             missing: default_missing(),
             kinds: BTreeMap::new(),
             ordered: false,
+            max_bytes: DEFAULT_MAX_BYTES,
         }
     }
 }
@@ -139,6 +153,14 @@ pub fn default_missing() -> Vec<String> {
 /// All problems of file and configuration that can be told apart in one reading.
 pub fn load(config: &Config, now: Timestamp) -> Result<Loaded, Errors> {
     let mut problems = settle::check(config);
+    match compact::open(&config.path) {
+        Ok(None) => {}
+        Ok(Some(content)) => return compact::load(config, &content, problems, now),
+        Err(problem) => {
+            problems.push(problem);
+            return Err(Errors(problems));
+        }
+    }
     let mut source = match source::read(&config.path, &mut |_| {}) {
         Ok(source) => source,
         Err(problem) => {
@@ -165,11 +187,13 @@ pub fn load(config: &Config, now: Timestamp) -> Result<Loaded, Errors> {
     if !problems.is_empty() {
         return Err(Errors(problems));
     }
+    let mut bound = Bound::new(config.max_bytes);
     let References {
         columns: references,
         together,
         dependence,
-    } = references(config, &mut source, &columns)?;
+    } = references(config, &mut source, &columns, &mut bound)?;
+    notes.extend(bound.note());
     Ok(Loaded {
         reference: drift::Reference {
             hash: hash(source.digest, &columns, &config.missing),
@@ -182,6 +206,8 @@ pub fn load(config: &Config, now: Timestamp) -> Result<Loaded, Errors> {
         schema: build::schema(&columns),
         roles: plan.roles,
         notes,
+        columns,
+        missing: config.missing.clone(),
     })
 }
 
@@ -194,8 +220,19 @@ pub fn load(config: &Config, now: Timestamp) -> Result<Loaded, Errors> {
 pub fn inspect(path: &Path, missing: &[String]) -> Result<Vec<Inspected>, Errors> {
     let mut config = Config::new(path);
     config.missing = missing.to_vec();
+    if let Some(profile) = opened(&config, Timestamp(0))? {
+        return Ok(profile.inspected());
+    }
     let (source, found) = examine(&config, &mut |_| {})?;
     inspect::inspect(&source.table, &found, missing).map_err(|problem| Errors(vec![problem]))
+}
+
+/// The profile at the configured path, if it is one.
+fn opened(config: &Config, now: Timestamp) -> Result<Option<Loaded>, Errors> {
+    match compact::open(&config.path).map_err(|problem| Errors(vec![problem]))? {
+        Some(content) => compact::load(config, &content, Vec::new(), now).map(Some),
+        None => Ok(None),
+    }
 }
 
 /// The table of a file and what its columns seem to be.
@@ -224,6 +261,7 @@ fn references(
     config: &Config,
     source: &mut Source,
     columns: &[Column],
+    bound: &mut Bound,
 ) -> Result<References, Errors> {
     let missing = Missing::new(&config.missing);
     let kinds = columns.iter().filter_map(Column::compared);
@@ -247,6 +285,7 @@ fn references(
             store.forget(at);
         }
         let reference = reference.map_err(|problem| Errors(vec![problem]))?;
+        let reference = reference.map(|reference| bound.apply(reference));
         if let Some(reference) = &reference {
             if stride.is_some() {
                 scores.extend(together::scores(reference, &sampled));
@@ -278,7 +317,10 @@ fn single(path: &Path, names: &[String]) -> Option<String> {
 
 /// Identity of content and reading: the first 16 hex digits of a hash over both.
 fn hash(content: Sha256, columns: &[Column], missing: &[String]) -> String {
-    let digest = content.chain_update(build::reading(columns, missing));
+    digits(content.chain_update(build::reading(columns, missing)))
+}
+
+fn digits(digest: Sha256) -> String {
     let bytes = digest.finalize();
     bytes
         .iter()

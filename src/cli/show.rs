@@ -48,6 +48,7 @@ fn effective(config: &Config) -> String {
         exclude,
         sample,
         drift,
+        reference_max_bytes,
         models: _,
         warnings: _,
     } = config;
@@ -85,7 +86,8 @@ fn effective(config: &Config) -> String {
         })
         .collect();
     text += &line("exclude", format!("[{}]", exclude.join(", ")));
-    text + &drift_table(drift)
+    text += &drift_table(drift);
+    text + &line("reference_max_bytes", bytes(*reference_max_bytes))
 }
 
 fn drift_table(drift: &monitor::Config) -> String {

@@ -49,13 +49,15 @@ pub struct Model {
     pub reference_origin: String,
 }
 
-/// The upstream of every model without its own.
+/// What holds for every model: the upstream of those without their own, limits.
 #[derive(Debug)]
 pub(super) struct Common {
     /// Whether one was written, right or wrong.
     pub(super) given: bool,
     /// The one written, if it is right.
     pub(super) upstream: Option<Upstream>,
+    /// What the sorted values of each reference may take.
+    pub(super) reference_max_bytes: u64,
 }
 
 /// One `[[model.feature]]` table.
@@ -223,6 +225,7 @@ fn model(
             missing: missing.clone().unwrap_or_else(default_missing),
             kinds,
             ordered,
+            max_bytes: common.reference_max_bytes,
         })
     });
     let declared: BTreeSet<&String> = features.iter().collect();

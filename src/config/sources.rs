@@ -37,6 +37,7 @@ const ENVIRONMENT_KEYS: &[&str] = &[
     "drift.season",
     "drift.min_effect",
     "drift.min_coverage",
+    "drift.reference_max_bytes",
     "reference",
     "features",
     "outputs",

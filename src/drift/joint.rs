@@ -101,6 +101,11 @@ impl JointReference {
         Features::new(self.columns, self.seed)
     }
 
+    /// Scores in a row.
+    pub const fn columns(&self) -> usize {
+        self.columns
+    }
+
     /// Reference rows used.
     pub fn rows(&self) -> usize {
         self.rows

@@ -12,6 +12,8 @@
 
 use std::hint::select_unpredictable;
 
+mod coarse;
+
 /// Lanes searched side by side: enough to hide the latency of memory behind each other.
 const LANES: usize = 16;
 

@@ -14,7 +14,10 @@ use super::text::{Descriptor, Texts};
 use super::together::Together;
 
 /// The most categories counted apart; where a column has more, the rest is one.
-const MOST_CATEGORIES: usize = 1000;
+pub const MOST_CATEGORIES: usize = 1000;
+
+/// What the rest is called.
+const REST: &str = "any other";
 
 /// The reference data of one model, aligned with the model's schema.
 #[derive(Debug, Clone)]
@@ -316,7 +319,7 @@ impl Categories {
         let (mut names, mut counts): (Vec<Box<str>>, Vec<u64>) = counted.into_iter().unzip();
         let codes = codes(&names);
         if rest {
-            names.push("any other".into());
+            names.push(REST.into());
             counts.push(cut);
         }
         Self {
@@ -326,6 +329,19 @@ impl Categories {
             rest,
             codes,
         }
+    }
+
+    /// Categories as another reference had them; `other` counts all that had no place of their
+    /// own, where there were such.
+    #[must_use]
+    pub fn known(counted: Vec<(Box<str>, u64)>, other: Option<u64>, missing: usize) -> Self {
+        let mut known = Self::counted(counted, missing);
+        if let (Some(other), false) = (other, known.rest) {
+            known.names.push(REST.into());
+            known.counts.push(other);
+            known.rest = true;
+        }
+        known
     }
 
     /// Rows that hold a category.

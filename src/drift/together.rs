@@ -117,6 +117,18 @@ impl Together {
         })
     }
 
+    /// By what a profile holds of it: without rows, so that a change of correlation shows, but not
+    /// of which columns.
+    #[must_use]
+    pub fn known(reference: JointReference) -> Self {
+        Self {
+            features: reference.features(),
+            columns: reference.columns(),
+            kept: Vec::new(),
+            reference,
+        }
+    }
+
     /// The most current rows it can judge.
     #[must_use]
     pub fn most_rows(&self) -> usize {

@@ -22,12 +22,12 @@ pub(super) struct Column {
     /// Its place in the file, where the file holds it.
     pub(super) at: Option<usize>,
     /// Its name in the file.
-    source: Option<String>,
-    role: Role,
-    kind: Option<Kind>,
-    reading: Reading,
+    pub(super) source: Option<String>,
+    pub(super) role: Role,
+    pub(super) kind: Option<Kind>,
+    pub(super) reading: Reading,
     /// Whether any row of the file holds a value.
-    present: bool,
+    pub(super) present: bool,
 }
 
 /// The schema's columns as planned, features first.

@@ -124,7 +124,13 @@ impl Reading {
         read.unwrap_or_else(|| Cell::Text(text.into()))
     }
 
-    /// The word the reference's hash knows it by.
+    /// The reading a word names, if it names one.
+    pub(super) fn parse(word: &str) -> Option<Self> {
+        let all = [Self::Number, Self::Bool, Self::Text];
+        all.into_iter().find(|reading| reading.as_str() == word)
+    }
+
+    /// The word the reference's hash and profiles know it by.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Number => "number",

@@ -6,6 +6,7 @@ use crate::drift::ColumnReference;
 use crate::drift::values::Values;
 use crate::feature::Cell;
 use crate::model::Schema;
+use crate::timestamp::Timestamp;
 
 use super::build::{self, Column};
 use super::meter::Progress;
@@ -15,7 +16,7 @@ use super::settle;
 use super::source::{self, Source};
 use super::table::{Missing, Table};
 use super::wording::list;
-use super::{Config, examine, hash};
+use super::{Config, Loaded, examine, hash, opened};
 
 /// A reference file and a current one. Both are read once, on opening; after that a column costs
 /// the memory of its own cells, whatever the size of the files.
@@ -23,7 +24,7 @@ use super::{Config, examine, hash};
 pub struct Pair {
     schema: Schema,
     columns: Vec<Column>,
-    reference: Table,
+    reference: Held,
     current: Table,
     /// For each column of the schema, where the current file holds it.
     places: Vec<Option<usize>>,
@@ -31,6 +32,18 @@ pub struct Pair {
     notes: Vec<String>,
     /// Words that stand for a missing value.
     missing: Vec<String>,
+}
+
+/// What there is of the reference.
+#[derive(Debug)]
+enum Held {
+    /// All its cells.
+    Table(Table),
+    /// The columns of a profile, and how many rows it stands for.
+    Profile {
+        columns: Vec<Option<ColumnReference>>,
+        rows: usize,
+    },
 }
 
 /// One column of both files.
@@ -50,7 +63,7 @@ impl Pair {
     /// out, which differ between any two files. The second is read as the first was: by column
     /// name, whatever the order; a column it does not hold is missing in every row, and a value
     /// that does not fit its column's kind stays text. Notes say so. The files may be of different
-    /// formats. `missing` are the words that stand for a missing value in CSV; `progress` is told
+    /// formats, and the first may be a profile. `missing` are the words that stand for a missing value in CSV; `progress` is told
     /// how far the reading is, every few megabytes and at the end of each file.
     ///
     /// # Errors
@@ -65,6 +78,9 @@ impl Pair {
     ) -> Result<Self, Errors> {
         let mut config = Config::new(reference);
         config.missing = missing.to_vec();
+        if let Some(profile) = opened(&config, Timestamp(0))? {
+            return Self::with_profile(profile.only_held(), current, progress);
+        }
         let (source, found) = examine(&config, progress)?;
         let (columns, source) = plan(config, source, &found)?;
         let Source {
@@ -81,7 +97,7 @@ impl Pair {
             schema: build::schema(&columns),
             hash: hash(digest, &columns, missing),
             columns,
-            reference: table,
+            reference: Held::Table(table),
             current: other.table,
             places,
             notes,
@@ -89,7 +105,32 @@ impl Pair {
         })
     }
 
-    /// The columns that are compared, all of them as features.
+    /// A profile and a file, which is read as the profile says.
+    fn with_profile(
+        profile: Loaded,
+        current: &Path,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Self, Errors> {
+        let other = source::read(current, progress).map_err(|problem| Errors(vec![problem]))?;
+        let mut notes = other.notes;
+        let places = places(&profile.columns, &other.table, current, &mut notes)
+            .map_err(|problem| Errors(vec![problem]))?;
+        Ok(Self {
+            schema: profile.schema,
+            hash: profile.reference.hash,
+            columns: profile.columns,
+            reference: Held::Profile {
+                columns: profile.reference.columns,
+                rows: profile.reference.rows,
+            },
+            current: other.table,
+            places,
+            notes,
+            missing: profile.missing,
+        })
+    }
+
+    /// The columns that are compared, all of them as features unless a profile says otherwise.
     #[must_use]
     pub const fn schema(&self) -> &Schema {
         &self.schema
@@ -104,7 +145,10 @@ impl Pair {
     /// Rows in the reference file.
     #[must_use]
     pub const fn reference_rows(&self) -> usize {
-        self.reference.rows()
+        match &self.reference {
+            Held::Table(table) => table.rows(),
+            Held::Profile { rows, .. } => *rows,
+        }
     }
 
     /// Rows in the current file.
@@ -127,8 +171,11 @@ impl Pair {
     pub fn column(&self, index: usize) -> Result<PairColumn, Problem> {
         let missing = Missing::new(&self.missing);
         let column = &self.columns[index];
-        let Some(reference) = column.reference(&self.reference.store, &missing, &mut |_, _| {})?
-        else {
+        let reference = match &self.reference {
+            Held::Table(table) => column.reference(&table.store, &missing, &mut |_, _| {})?,
+            Held::Profile { columns, .. } => columns[index].clone(),
+        };
+        let Some(reference) = reference else {
             return Ok(PairColumn {
                 reference: None,
                 current: Vec::new(),
@@ -203,7 +250,13 @@ fn places(
         .collect();
     let places: Vec<Option<usize>> = columns
         .iter()
-        .map(|column| held.get(column.name.as_str()).copied())
+        .map(|column| {
+            let source = column
+                .source
+                .as_ref()
+                .and_then(|name| held.get(name.as_str()));
+            source.or_else(|| held.get(column.name.as_str())).copied()
+        })
         .collect();
     if places.iter().all(Option::is_none) {
         return Err(Problem::NoColumns {

@@ -296,6 +296,29 @@ pub enum Problem {
         /// TOML that settles it.
         write: String,
     },
+    /// A profile that is damaged, or of another version.
+    #[error("{}: {place}{}{message}", path.display(), if place.is_empty() { "" } else { ": " })]
+    Profile {
+        /// The file.
+        path: PathBuf,
+        /// The column and field; empty for the whole.
+        place: String,
+        /// What is wrong, and what would be right.
+        message: String,
+    },
+    /// A setting that a profile has settled otherwise.
+    #[error(
+        "{key}: {message}; remove it, or make {} anew with it in `driftd profile`",
+        path.display()
+    )]
+    Contradicts {
+        /// The configuration key.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is said here and there.
+        message: String,
+    },
     /// A file that has nothing in common with the reference.
     #[error("{}: holds none of the reference's columns: {names}", path.display())]
     NoColumns {
@@ -349,7 +372,8 @@ impl Problem {
             Self::UnknownColumn { key, .. }
             | Self::Twice { key, .. }
             | Self::Contradiction { key, .. }
-            | Self::LeftOut { key, .. } => key,
+            | Self::LeftOut { key, .. }
+            | Self::Contradicts { key, .. } => key,
             Self::OutputMisspelt { .. } | Self::SameName { .. } => "outputs",
             Self::KindImpossible { .. } | Self::NoText { .. } | Self::KindUnchecked { .. } => {
                 "kind"

@@ -21,7 +21,7 @@ pub(super) struct Plan {
 }
 
 /// A role as configured, with the name an output gets.
-type Wanted<'a> = (FoundRole, Option<&'a str>);
+pub(super) type Wanted<'a> = (FoundRole, Option<&'a str>);
 
 /// What can be told from the configuration alone.
 pub(super) fn check(config: &Config) -> Vec<Problem> {
@@ -47,7 +47,8 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
     problems
 }
 
-fn wanted(word: &str) -> Option<Wanted<'_>> {
+/// The role a word of `columns` names, if it names one.
+pub(super) fn wanted(word: &str) -> Option<Wanted<'_>> {
     match word.trim().split_once(':') {
         Some(("output", name)) if !name.trim().is_empty() => {
             Some((FoundRole::Output, Some(name.trim())))

@@ -8,6 +8,8 @@ use super::*;
 use crate::drift::{ColumnReference, Value};
 use crate::feature::Cell;
 
+mod compact;
+mod damaged;
 mod files;
 mod formats;
 mod kinds;

@@ -18,6 +18,9 @@ mod engine;
 /// Exact laws and effect sizes against scipy, mpmath and brute force.
 mod exact;
 
+/// Profiles of references, by the binary itself.
+mod profile;
+
 /// The proxy, by raw bytes against upstreams that record bytes.
 mod proxy;
 

@@ -10,6 +10,7 @@ mod span;
 mod verdict;
 
 pub use span::{Decided, SpanRows};
+pub(in crate::drift) use verdict::worst;
 
 use crate::model::{ModelName, Schema};
 use crate::timestamp::{Timestamp, compact};

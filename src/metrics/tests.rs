@@ -119,6 +119,7 @@ fn model(features: Vec<FeatureReport>) -> ModelReport {
         sentence: String::new(),
         budget: None,
         checks: Vec::new(),
+        accepted: Vec::new(),
         features,
     }
 }

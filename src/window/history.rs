@@ -196,7 +196,7 @@ pub(super) fn save_gap(
     Ok(())
 }
 
-fn test_named(word: &str) -> Option<Test> {
+pub(super) fn test_named(word: &str) -> Option<Test> {
     Test::ALL.into_iter().find(|test| test.as_str() == word)
 }
 

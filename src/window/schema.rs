@@ -1,7 +1,7 @@
 //! Tables and views, and how an old file becomes a current one.
 //!
 //! Base tables end in `_data` and hold integers (times in milliseconds); a person reads the views
-//! `exchanges`, `checks`, `alarms`, `gaps`, `"references"` and `rows_<model>`.
+//! `exchanges`, `checks`, `alarms`, `accepted`, `gaps`, `"references"` and `rows_<model>`.
 
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
@@ -11,7 +11,7 @@ use super::opening::Fault;
 const APPLICATION_ID: i64 = 0x6472_6674;
 
 /// Each entry takes a file from the version that is its index to the next one.
-const MIGRATIONS: [&str; 1] = [VERSION_1];
+const MIGRATIONS: [&str; 2] = [VERSION_1, VERSION_2];
 
 const VERSION_1: &str = r#"
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -80,6 +80,20 @@ CREATE VIEW "references" AS SELECT m.name AS model, r.version, r.hash,
   FROM reference_data r LEFT JOIN models m ON m.id = r.model;
 "#;
 
+const VERSION_2: &str = r#"
+CREATE TABLE accepted_data (
+  id INTEGER PRIMARY KEY, model INTEGER NOT NULL, "column" TEXT NOT NULL, test TEXT NOT NULL,
+  effect REAL NOT NULL, "by" TEXT NOT NULL, reason TEXT NOT NULL,
+  since INTEGER NOT NULL, until INTEGER NOT NULL,
+  ended INTEGER, end_reason TEXT, ended_by TEXT);
+CREATE INDEX accepted_data_in_force ON accepted_data (model) WHERE ended IS NULL;
+CREATE VIEW accepted AS SELECT a.id, m.name AS model, a."column", a.test, a.effect, a."by", a.reason,
+  strftime('%Y-%m-%dT%H:%M:%fZ', a.since / 1000.0, 'unixepoch') AS since,
+  strftime('%Y-%m-%dT%H:%M:%fZ', a.until / 1000.0, 'unixepoch') AS until,
+  strftime('%Y-%m-%dT%H:%M:%fZ', a.ended / 1000.0, 'unixepoch') AS ended, a.end_reason, a.ended_by
+  FROM accepted_data a LEFT JOIN models m ON m.id = a.model;
+"#;
+
 /// Refuses files of other programs and of newer driftds, before anything is written to them.
 pub(super) fn recognise(connection: &Connection) -> Result<(), Fault> {
     let application: i64 =
@@ -127,6 +141,14 @@ pub(super) fn set_meta(connection: &Connection, name: &str, value: i64) -> rusql
         .prepare_cached("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)")?
         .execute((name, value))?;
     Ok(())
+}
+
+/// Makes a file as an earlier driftd made it, to see it migrated.
+#[cfg(test)]
+pub(super) fn write_version_1(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(VERSION_1)?;
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    connection.pragma_update(None, "user_version", 1)
 }
 
 /// `name` as an SQL identifier.

@@ -1,7 +1,7 @@
 //! The verdict on a model: what holds for all its columns together.
 
 use crate::drift::explain;
-use crate::drift::report::{Level, ModelReport, State};
+use crate::drift::report::{FeatureReport, Level, ModelReport, State};
 
 use super::{Dependence, ModelCheck, Subject};
 
@@ -9,7 +9,7 @@ impl ModelCheck<'_> {
     /// The report over all columns checked.
     pub(super) fn report(&mut self) -> ModelReport {
         let main_rows = self.spans.first().map_or(0, |span| span.size);
-        let state = self.state();
+        let state = worst(&self.features);
         let levels = self.features.iter().map(|f| f.level);
         let level = levels.max().unwrap_or(Level::Ok);
         let drifted = match state {
@@ -49,23 +49,25 @@ impl ModelCheck<'_> {
             sentence: explain::model(state, level, &features, main_rows, self.coverage),
             budget,
             checks: Vec::new(),
+            accepted: Vec::new(),
             features,
         }
     }
+}
 
-    /// The worst that holds for any column.
-    fn state(&self) -> State {
-        let ranked = [
-            State::Drifted,
-            State::TypeChanged,
-            State::LowCoverage,
-            State::Stale,
-            State::Ok,
-            State::Constant,
-            State::Warming,
-            State::Insufficient,
-        ];
-        let holds = |state: &State| self.features.iter().any(|f| f.state == *state);
-        ranked.into_iter().find(holds).unwrap_or(State::NoReference)
-    }
+/// The worst that holds for any column.
+pub(in crate::drift) fn worst(features: &[FeatureReport]) -> State {
+    let ranked = [
+        State::Drifted,
+        State::TypeChanged,
+        State::LowCoverage,
+        State::Stale,
+        State::Accepted,
+        State::Ok,
+        State::Constant,
+        State::Warming,
+        State::Insufficient,
+    ];
+    let holds = |state: &State| features.iter().any(|f| f.state == *state);
+    ranked.into_iter().find(holds).unwrap_or(State::NoReference)
 }

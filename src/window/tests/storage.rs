@@ -259,6 +259,7 @@ pub(super) fn report() -> ModelReport {
         sentence: String::new(),
         budget: None,
         checks: vec![check],
+        accepted: Vec::new(),
         features: Vec::new(),
     }
 }

@@ -9,6 +9,7 @@
     reason = "what a command prints is its result"
 )]
 
+mod accept;
 mod check;
 mod health;
 mod init;
@@ -48,6 +49,10 @@ enum Command {
     Config(RunArgs),
     /// Compare two files, once
     Check(check::Arguments),
+    /// Tell a running driftd that drift is the new normal: no alerts until it grows or time runs out
+    Accept(accept::AcceptArguments),
+    /// Take that back
+    Unaccept(accept::UnacceptArguments),
     /// Ask a running driftd whether it is ready (for container health checks)
     Health(health::Arguments),
 }
@@ -124,6 +129,8 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::init(&args),
         Command::Config(args) => show::show(args),
         Command::Check(args) => check::check(&args),
+        Command::Accept(args) => accept::accept(args),
+        Command::Unaccept(args) => accept::unaccept(args),
         Command::Health(args) => health::health(&args),
     };
     match outcome {

@@ -4,7 +4,10 @@
 //! Invariant: it runs on a thread of its own at the lowest priority, in slices of one column with
 //! rests nine times as long between them, and nothing on the path of traffic waits for it.
 
+mod command;
 mod pace;
+mod rows;
+mod tracked;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,19 +16,24 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
+use crate::drift::Reference;
+use crate::drift::accept::{Acceptance, Ended, Terms};
 use crate::drift::alarm::Alarms;
-use crate::drift::check::{Change, Decided, Dependence, ModelCheck, SpanRows, Subject};
+use crate::drift::check::{Dependence, ModelCheck, Subject};
 use crate::drift::coverage::{Coverage, Totals};
-use crate::drift::current::{Current, Entry, Span, SpanLength};
+use crate::drift::current::Span;
 use crate::drift::decide::{Allowance, Policy};
-use crate::drift::live::Live;
+use crate::drift::live::{Live, Lives};
 use crate::drift::memo::Memo;
-use crate::drift::report::{Level, ModelReport, Report, SpanName};
+use crate::drift::report::{ModelReport, Report, SpanName};
 use crate::metrics::tap::TapCounters;
 use crate::model::{ModelName, Schema};
 use crate::timestamp::Timestamp;
-use crate::window::{StoredRow, Window};
+use crate::window::Window;
+pub use command::{Command, MOST_WAITING, Refused, Reply};
 use pace::Pace;
+use rows::{rebuild, select};
+use tracked::Tracked;
 
 /// When and how checks are made.
 #[derive(Debug, Clone)]
@@ -59,6 +67,8 @@ pub struct Watched {
     pub live: Option<Arc<Live>>,
     /// The verdicts that stand, as the window had them.
     pub alarms: Alarms,
+    /// What is accepted as the new normal, as the window had it.
+    pub accepted: Vec<Acceptance>,
     /// Whether rows of another reference or version came before (`warming`).
     pub changed: bool,
 }
@@ -69,27 +79,26 @@ pub struct Monitor {
     config: Config,
     models: Vec<Tracked>,
     window: Window,
-    counters: Arc<TapCounters>,
-    report: Arc<ArcSwap<Report>>,
-    durations: Arc<Durations>,
+    links: Links,
     memo: Memo,
+}
+
+/// What the monitor shares with other stages.
+#[derive(Debug, Clone)]
+pub struct Links {
+    /// Where exchanges are counted.
+    pub counters: Arc<TapCounters>,
+    /// Where reports are published.
+    pub report: Arc<ArcSwap<Report>>,
+    /// Where the time each check took goes.
+    pub durations: Arc<Durations>,
+    /// The comparisons in force; only the monitor replaces them.
+    pub lives: Arc<Lives>,
 }
 
 /// How long the last check of each model took, for the metrics.
 #[derive(Debug)]
 pub struct Durations(Vec<ArcSwap<Option<Duration>>>);
-
-/// A model with what the monitor remembers of it between checks.
-#[derive(Debug)]
-struct Tracked {
-    watched: Watched,
-    coverage: Coverage,
-    last: Vec<(SpanName, Decided)>,
-    /// The last level announced; `None` before the first report, which announces nothing new.
-    level: Option<Level>,
-    /// Verdicts the window does not hold yet.
-    unsaved: bool,
-}
 
 // === impl Config ===
 
@@ -127,9 +136,7 @@ impl Monitor {
         config: Config,
         models: Vec<Watched>,
         window: Window,
-        counters: Arc<TapCounters>,
-        report: Arc<ArcSwap<Report>>,
-        durations: Arc<Durations>,
+        links: Links,
         now: Timestamp,
     ) -> Self {
         let models = (models.into_iter().enumerate())
@@ -151,33 +158,169 @@ impl Monitor {
             config,
             models,
             window,
-            counters,
-            report,
-            durations,
+            links,
             memo: Memo::default(),
         };
         monitor.check(now, &mut Pace::hurried());
         monitor
     }
 
-    /// Checks every [`Config::every`] until `stop` hangs up. Blocks: give it a thread.
-    pub fn run(mut self, stop: &Receiver<()>) {
+    /// Checks every [`Config::every`], and obeys commands between checks, until told to stop. Blocks:
+    /// give it a thread.
+    pub fn run(mut self, commands: &Receiver<Command>) {
         lower_priority();
         let mut next = Instant::now() + self.config.every;
         loop {
             let wait = next.saturating_duration_since(Instant::now());
-            match stop.recv_timeout(wait) {
+            match commands.recv_timeout(wait) {
                 Err(RecvTimeoutError::Timeout) => {}
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => return self.save_rest(),
+                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(command) => {
+                    self.obey(command);
+                    continue;
+                }
             }
+            let mut pace = Pace::gentle(commands);
             // A defect in one check must not end all later ones.
-            let check = AssertUnwindSafe(|| self.check(Timestamp::now(), &mut Pace::gentle(stop)));
+            let check = AssertUnwindSafe(|| self.check(Timestamp::now(), &mut pace));
             if catch_unwind(check).is_err() {
                 tracing::error!("Check failed by a defect in driftd; the verdicts before it stand");
             }
+            if pace.stopped() {
+                break;
+            }
+            pace.into_waiting()
+                .into_iter()
+                .for_each(|command| self.obey(command));
             // A check that took longer than its interval does not run again at once.
             next = (next + self.config.every).max(Instant::now());
         }
+        self.save_rest();
+    }
+
+    /// Does what it is asked and says what came of it. Whoever asked may have gone: no failure.
+    fn obey(&mut self, command: Command) {
+        let now = Timestamp::now();
+        let obey = AssertUnwindSafe(|| match command {
+            Command::Accept {
+                model,
+                feature,
+                terms,
+                reply,
+            } => drop(reply.send(self.accept(model, feature.as_deref(), &terms, now))),
+            Command::Unaccept {
+                model,
+                feature,
+                by,
+                reply,
+            } => drop(reply.send(self.take_back(model, feature.as_deref(), &by, now))),
+            Command::Reference {
+                model,
+                reference,
+                reply,
+            } => drop(reply.send(self.begin(model, *reference, now))),
+            Command::Stop => {}
+        });
+        if catch_unwind(obey).is_err() {
+            tracing::error!("A command failed by a defect in driftd");
+        }
+    }
+
+    fn accept(
+        &mut self,
+        index: usize,
+        feature: Option<&str>,
+        terms: &Terms,
+        now: Timestamp,
+    ) -> Result<Vec<Acceptance>, Refused> {
+        let tracked = self.models.get_mut(index).ok_or(Refused::Unchecked)?;
+        let shown = tracked.shown(now).ok_or(Refused::Unchecked)?;
+        let mut next = tracked.accepted.clone();
+        let fresh = next.propose(&shown, feature, terms, now)?;
+        let mut ended = tracked.ended.clone();
+        ended.extend(next.add(fresh.clone(), now));
+        self.window.save_accepted(index, ended, fresh.clone())?;
+        tracked.ended.clear();
+        tracked.accepted = next;
+        for Acceptance { feature, test, .. } in &fresh {
+            let (model, test) = (tracked.watched.name.as_str(), test.as_str());
+            let (by, reason) = (terms.by.as_str(), terms.reason.as_str());
+            tracing::info!(
+                model,
+                feature,
+                test,
+                by,
+                reason,
+                "Accepted as the new normal"
+            );
+        }
+        self.publish(index, now);
+        Ok(fresh)
+    }
+
+    fn take_back(
+        &mut self,
+        index: usize,
+        feature: Option<&str>,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Ended>, Refused> {
+        let tracked = self.models.get_mut(index).ok_or(Refused::Unchecked)?;
+        let shown = tracked.shown(now).ok_or(Refused::Unchecked)?;
+        let mut next = tracked.accepted.clone();
+        let ended = next.take_back(&shown, feature, by, now)?;
+        let all = [&tracked.ended[..], &ended[..]].concat();
+        self.window.save_accepted(index, all, Vec::new())?;
+        tracked.ended.clear();
+        tracked.accepted = next;
+        let model = tracked.watched.name.as_str();
+        tracing::info!(model, feature, by, "No longer accepted");
+        self.publish(index, now);
+        Ok(ended)
+    }
+
+    /// Compares with another reference from now on: in the window and in memory at once, between two
+    /// commits.
+    fn begin(
+        &mut self,
+        index: usize,
+        mut reference: Reference,
+        now: Timestamp,
+    ) -> Result<(), Refused> {
+        let tracked = self.models.get_mut(index).ok_or(Refused::Unchecked)?;
+        reference.loaded_at = now;
+        let hash = reference.hash.clone();
+        let live = Arc::new(Live::new(Arc::new(reference), self.config.spans()));
+        let version = &tracked.watched.version;
+        self.links.lives.replace(index, Arc::clone(&live), || {
+            let begun = self.window.begin_reference(index, version, &hash, now);
+            begun.map(|_first_row| ())
+        })?;
+        tracked.begin(live, now);
+        if let Some(report) = self.check_model(index, now, &mut Pace::hurried()) {
+            self.put(index, report);
+        }
+        Ok(())
+    }
+
+    /// Shows the last check of a model again, with what is accepted now.
+    fn publish(&mut self, index: usize, now: Timestamp) {
+        let shown = self.models.get_mut(index).and_then(|tracked| {
+            let shown = tracked.shown(now)?;
+            tracked.announce_level(&shown);
+            Some(shown)
+        });
+        if let Some(report) = shown {
+            self.put(index, report);
+        }
+    }
+
+    fn put(&self, index: usize, report: ModelReport) {
+        let mut models = self.links.report.load().models.clone();
+        if let Some(slot) = models.get_mut(index) {
+            *slot = report;
+        }
+        self.links.report.store(Arc::new(Report { models }));
     }
 
     /// Tests of one check of all models: what the budget is shared by.
@@ -192,9 +335,9 @@ impl Monitor {
 
     /// Stores the verdicts that could not be stored when they were made.
     fn save_rest(&mut self) {
-        let report = self.report.load_full();
+        let report = self.links.report.load_full();
         for (index, tracked) in self.models.iter_mut().enumerate() {
-            if let Some(report) = report.models.get(index).filter(|_| tracked.unsaved) {
+            if let Some(report) = report.models.get(index) {
                 save(&self.window, index, tracked, report);
             }
         }
@@ -210,11 +353,13 @@ impl Monitor {
                 // Asked to stop in the middle: what stood, stands.
                 None => return,
             }
-            if let Some(slot) = self.durations.0.get(index) {
+            if let Some(slot) = self.links.durations.0.get(index) {
                 slot.store(Arc::new(Some(started.elapsed())));
             }
         }
-        self.report.store(Arc::new(Report { models: reports }));
+        self.links
+            .report
+            .store(Arc::new(Report { models: reports }));
     }
 
     fn check_model(
@@ -223,7 +368,7 @@ impl Monitor {
         now: Timestamp,
         pace: &mut Pace<'_>,
     ) -> Option<ModelReport> {
-        let totals = totals(&self.counters, index);
+        let totals = totals(&self.links.counters, index);
         let tests = self.tests();
         let tracked = &mut self.models[index];
         tracked.not_after(now);
@@ -271,96 +416,12 @@ impl Monitor {
         let checked = check.finish();
         tracked.remember(&checked.decided);
         tracked.watched.alarms = alarms;
-        tracked.announce(&checked.report, &checked.changes);
+        tracked.checked = Some(checked.report);
+        let report = tracked.shown(now)?;
+        tracked.announce(&report, &checked.changes);
         tracked.unsaved |= !checked.decided.is_empty() || !checked.changes.is_empty();
-        if tracked.unsaved {
-            save(&self.window, index, tracked, &checked.report);
-        }
-        Some(checked.report)
-    }
-}
-
-// === impl Tracked ===
-
-impl Tracked {
-    fn new(watched: Watched, coverage: Coverage, now: Timestamp) -> Self {
-        let main = Decided {
-            at: watched.alarms.evaluated_at,
-            row: watched.alarms.evaluated_row,
-            alpha: None,
-        };
-        let newest = watched.live.as_ref().map_or(0, |live| {
-            let spans = live.spans();
-            spans
-                .iter()
-                .map(|(_, current)| current.newest())
-                .max()
-                .unwrap_or(0)
-        });
-        // When the fast span was last decided is not stored: after a restart it waits for rows.
-        let fast = match main.at {
-            Some(_) => Decided {
-                at: Some(now),
-                row: newest,
-                alpha: None,
-            },
-            None => main,
-        };
-        Self {
-            coverage,
-            last: vec![(SpanName::Main, main), (SpanName::Fast, fast)],
-            level: None,
-            unsaved: false,
-            watched,
-        }
-    }
-
-    /// Forgets decisions of the future: the clock was set back, and time counts from now.
-    fn not_after(&mut self, now: Timestamp) {
-        for (_, last) in &mut self.last {
-            last.at = last.at.map(|at| at.min(now));
-        }
-    }
-
-    fn remember(&mut self, decided: &[(SpanName, Decided)]) {
-        for (name, fresh) in decided {
-            for (_, last) in self.last.iter_mut().filter(|(known, _)| known == name) {
-                *last = *fresh;
-            }
-        }
-    }
-
-    /// Logs every change of a verdict, once.
-    fn announce(&mut self, report: &ModelReport, changes: &[Change]) {
-        for Change { key, alarm } in changes {
-            let feature = report.features.iter().find(|f| *f.name == *key.column);
-            let sentence = feature.map_or("", |f| f.sentence.as_str());
-            let (model, feature) = (report.model.as_str(), key.column.as_str());
-            let (test, span) = (key.test.as_str(), key.span.as_str());
-            if alarm.drifted && key.span == SpanName::Main {
-                tracing::warn!(model, feature, test, span, sentence, "Drift detected");
-            } else if alarm.drifted {
-                tracing::info!(
-                    model,
-                    feature,
-                    test,
-                    span,
-                    "Newest rows differ from the reference"
-                );
-            } else {
-                tracing::info!(model, feature, test, span, sentence, "Drift ended");
-            }
-        }
-        let before = self.level.replace(report.level);
-        if let Some(before) = before.filter(|before| *before != report.level) {
-            tracing::info!(
-                model = report.model.as_str(),
-                from = before.as_str(),
-                to = report.level.as_str(),
-                state = report.state.as_str(),
-                "Level changed"
-            );
-        }
+        save(&self.window, index, tracked, &report);
+        Some(report)
     }
 }
 
@@ -374,13 +435,24 @@ fn calibrate(live: &Live, pace: &mut Pace<'_>) -> Option<Vec<Option<f64>>> {
     Some(live.since().dependence())
 }
 
-/// Stores the standing verdicts; what is refused now is tried again at the next check.
+/// Stores the standing verdicts and ends of acceptances, where there is anything new; what is
+/// refused now is tried again at the next check.
 fn save(window: &Window, index: usize, tracked: &mut Tracked, report: &ModelReport) {
-    let saved = window.save_check(index, report, &tracked.watched.alarms);
-    tracked.unsaved = saved.is_err();
-    if let Err(error) = saved {
-        let model = tracked.watched.name.as_str();
-        tracing::warn!(%error, model, "Verdict not written to the window yet");
+    let model = tracked.watched.name.as_str();
+    if tracked.unsaved {
+        let saved = window.save_check(index, report, &tracked.watched.alarms);
+        tracked.unsaved = saved.is_err();
+        if let Err(error) = saved {
+            tracing::warn!(%error, model, "Verdict not written to the window yet");
+        }
+    }
+    if !tracked.ended.is_empty() {
+        match window.save_accepted(index, tracked.ended.clone(), Vec::new()) {
+            Ok(()) => tracked.ended.clear(),
+            Err(error) => {
+                tracing::warn!(%error, model, "End of an acceptance not written to the window yet");
+            }
+        }
     }
 }
 
@@ -399,87 +471,6 @@ fn compared_since(watched: &Watched, oldest: Option<Timestamp>, now: Timestamp) 
     match (oldest, loaded) {
         (Some(oldest), Some(loaded)) => oldest.max(loaded),
         (oldest, loaded) => oldest.or(loaded).unwrap_or(now),
-    }
-}
-
-/// The rows to compare, read back from the window where memory no longer holds enough of them.
-fn select(
-    window: &Window,
-    index: usize,
-    live: &Live,
-    now: Timestamp,
-    last: &[(SpanName, Decided)],
-) -> Vec<SpanRows> {
-    let spans = selected(live, now, last);
-    if spans.iter().any(|(_, incomplete)| *incomplete) {
-        rebuild(window, index, live, now);
-        return spans_of(selected(live, now, last));
-    }
-    spans_of(spans)
-}
-
-fn spans_of(selected: Vec<(SpanRows, bool)>) -> Vec<SpanRows> {
-    selected.into_iter().map(|(span, _)| span).collect()
-}
-
-/// What memory holds of each span, and whether that is less than the span calls for.
-fn selected(live: &Live, now: Timestamp, last: &[(SpanName, Decided)]) -> Vec<(SpanRows, bool)> {
-    let decided = |name: SpanName| {
-        let known = last.iter().find(|(known, _)| *known == name);
-        known.map_or_else(Decided::default, |(_, last)| *last)
-    };
-    let span = |(name, current): &(SpanName, Current)| {
-        let selection = current.select(now);
-        let rows = SpanRows {
-            name: *name,
-            size: selection.rows.len(),
-            rows: selection.rows,
-            population: selection.population,
-            alerts: true,
-            min_rows: current.span().min_rows,
-            length: match current.span().length {
-                SpanLength::Time(length) => Some(length),
-                SpanLength::Rows(_) => None,
-            },
-            last: decided(*name),
-        };
-        (rows, selection.incomplete)
-    };
-    live.spans().iter().map(span).collect()
-}
-
-/// Reads the rows under comparison back from the window. The lock is held meanwhile: rows the
-/// recorder commits and then appends come after, and those already read back are passed over.
-fn rebuild(window: &Window, index: usize, live: &Live, now: Timestamp) {
-    let entry = |row: StoredRow| Entry {
-        id: row.id,
-        priority: row.priority,
-        time: row.time,
-        values: Arc::new(live.reference.encode(&row.cells)),
-    };
-    for (name, current) in live.spans().iter_mut() {
-        let span = current.span().clone();
-        let (newest, sample) = match span.length {
-            SpanLength::Rows(rows) => (rows, None),
-            SpanLength::Time(length) => (span.min_rows, Some(now.minus(length))),
-        };
-        let read = window.recent_rows(index, newest).and_then(|recent| {
-            let (sample, complete) = match sample {
-                Some(from) => window.sample_rows(index, from, span.max_rows + span.max_rows / 8)?,
-                None => (Vec::new(), true),
-            };
-            Ok((recent, sample, complete))
-        });
-        match read {
-            Ok((recent, sample, complete)) => {
-                let recent = recent.into_iter().map(entry).collect();
-                let sample = sample.into_iter().map(entry).collect();
-                current.rebuild(recent, sample, complete);
-            }
-            Err(error) => {
-                tracing::warn!(%error, span = name.as_str(), "Rows not read back from the window; comparing those in memory");
-            }
-        }
     }
 }
 

@@ -1,0 +1,91 @@
+//! The rows of a check: what memory holds, read back from the window where that is too little.
+
+use std::sync::Arc;
+
+use crate::drift::check::{Decided, SpanRows};
+use crate::drift::current::{Current, Entry, SpanLength};
+use crate::drift::live::Live;
+use crate::drift::report::SpanName;
+use crate::timestamp::Timestamp;
+use crate::window::{StoredRow, Window};
+
+/// The rows to compare, read back from the window where memory no longer holds enough of them.
+pub(super) fn select(
+    window: &Window,
+    index: usize,
+    live: &Live,
+    now: Timestamp,
+    last: &[(SpanName, Decided)],
+) -> Vec<SpanRows> {
+    let spans = selected(live, now, last);
+    if spans.iter().any(|(_, incomplete)| *incomplete) {
+        rebuild(window, index, live, now);
+        return spans_of(selected(live, now, last));
+    }
+    spans_of(spans)
+}
+
+fn spans_of(selected: Vec<(SpanRows, bool)>) -> Vec<SpanRows> {
+    selected.into_iter().map(|(span, _)| span).collect()
+}
+
+/// What memory holds of each span, and whether that is less than the span calls for.
+fn selected(live: &Live, now: Timestamp, last: &[(SpanName, Decided)]) -> Vec<(SpanRows, bool)> {
+    let decided = |name: SpanName| {
+        let known = last.iter().find(|(known, _)| *known == name);
+        known.map_or_else(Decided::default, |(_, last)| *last)
+    };
+    let span = |(name, current): &(SpanName, Current)| {
+        let selection = current.select(now);
+        let rows = SpanRows {
+            name: *name,
+            size: selection.rows.len(),
+            rows: selection.rows,
+            population: selection.population,
+            alerts: true,
+            min_rows: current.span().min_rows,
+            length: match current.span().length {
+                SpanLength::Time(length) => Some(length),
+                SpanLength::Rows(_) => None,
+            },
+            last: decided(*name),
+        };
+        (rows, selection.incomplete)
+    };
+    live.spans().iter().map(span).collect()
+}
+
+/// Reads the rows under comparison back from the window. The lock is held meanwhile: rows the
+/// recorder commits and then appends come after, and those already read back are passed over.
+pub(super) fn rebuild(window: &Window, index: usize, live: &Live, now: Timestamp) {
+    let entry = |row: StoredRow| Entry {
+        id: row.id,
+        priority: row.priority,
+        time: row.time,
+        values: Arc::new(live.reference.encode(&row.cells)),
+    };
+    for (name, current) in live.spans().iter_mut() {
+        let span = current.span().clone();
+        let (newest, sample) = match span.length {
+            SpanLength::Rows(rows) => (rows, None),
+            SpanLength::Time(length) => (span.min_rows, Some(now.minus(length))),
+        };
+        let read = window.recent_rows(index, newest).and_then(|recent| {
+            let (sample, complete) = match sample {
+                Some(from) => window.sample_rows(index, from, span.max_rows + span.max_rows / 8)?,
+                None => (Vec::new(), true),
+            };
+            Ok((recent, sample, complete))
+        });
+        match read {
+            Ok((recent, sample, complete)) => {
+                let recent = recent.into_iter().map(entry).collect();
+                let sample = sample.into_iter().map(entry).collect();
+                current.rebuild(recent, sample, complete);
+            }
+            Err(error) => {
+                tracing::warn!(%error, span = name.as_str(), "Rows not read back from the window; comparing those in memory");
+            }
+        }
+    }
+}

@@ -8,9 +8,13 @@
 //! | `/readyz` | 200, or 503 with the reason |
 //! | `/api/v1/status` | what the process does: tap, window, traffic |
 //! | `/api/v1/drift` | the verdicts |
+//! | `/api/v1/accept` | what is accepted as the new normal; POST accepts |
+//! | `/api/v1/unaccept` | POST takes it back |
+//! | `/-/reload` | POST reads references and token again |
 //!
-//! Invariant: it only reads, from snapshots; nothing a client of this listener does can slow
-//! traffic or change state. Connections, header sizes and idle times are bounded.
+//! Invariants: GET and HEAD only read, from snapshots; nothing a client of this listener does can
+//! slow traffic. What changes something takes POST and the configured token, and goes through
+//! [`Sources::changes`]. Connections, header and body sizes and idle times are bounded.
 
 use std::fmt;
 use std::future::Future;
@@ -18,7 +22,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -29,14 +33,18 @@ use tokio::task::JoinSet;
 use crate::drift::Report;
 use crate::metrics::Metrics;
 
+mod change;
 mod page;
 mod respond;
 mod status;
+mod token;
 
 #[cfg(test)]
 mod tests;
 
+pub use change::{Cause, Change, Changes, Changing, FieldProblem, Refusal};
 pub use status::{ModelStatus, Status, WindowStatus};
+pub use token::{Token, TokenSource};
 
 /// Connections served at once; more wait to be accepted. Scrapers, probes and a few browsers.
 const MOST_CONNECTIONS: usize = 64;
@@ -70,6 +78,10 @@ pub struct Sources {
     pub ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// Gathers the status; called per request, so it must be quick.
     pub status: Arc<dyn Fn() -> Status + Send + Sync>,
+    /// What a request that changes something must show; without one none is obeyed.
+    pub token: Arc<ArcSwapOption<Token>>,
+    /// Carries out changes.
+    pub changes: Changes,
 }
 
 /// Which routes a listener answers.
@@ -128,8 +140,11 @@ async fn connection(
     mut stopped: watch::Receiver<()>,
 ) {
     let service = service_fn(move |request| {
-        let response = respond::respond(&request, routes, &sources);
-        std::future::ready(Ok::<_, std::convert::Infallible>(response))
+        let sources = Arc::clone(&sources);
+        async move {
+            let response = respond::respond(request, routes, &sources).await;
+            Ok::<_, std::convert::Infallible>(response)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -4,8 +4,11 @@
 //! closes → the recorder flushes → the monitor stops → the window checkpoints. Invariant: once
 //! everything is bound, nothing but the shutdown future ends the process.
 
+mod changes;
+mod listening;
 mod models;
 mod monitoring;
+mod reload;
 mod status;
 
 use std::future::Future;
@@ -13,28 +16,31 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 
-use crate::admin;
-use crate::config::{Config, Model, Problems};
+use crate::admin::Token;
+use crate::config::{Config, Model, Problem, Problems};
 use crate::drift::Report;
 use crate::feature::Store;
-use crate::metrics::Metrics;
 use crate::metrics::tap::TapCounters;
 use crate::metrics::traffic::Traffic;
-use crate::model::{ModelName, Routes, Schema};
+use crate::model::{Routes, Schema};
 use crate::monitor::Durations;
 use crate::proxy;
 use crate::recorder::Reasons;
 use crate::timestamp::Timestamp;
 use crate::window::Window;
+use listening::{serve_admin, sources};
 use models::Prepared;
 use monitoring::{Monitoring, Shared, may_work_later};
+pub use reload::Reload;
+use reload::Request;
 use status::StatusSource;
 
 /// Time for everything between the signal and the exit; Kubernetes kills after 30 s.
@@ -53,6 +59,7 @@ const JOIN_POLL: Duration = Duration::from_millis(2);
 pub struct App {
     config: Config,
     models: Vec<Prepared>,
+    token: Option<Token>,
 }
 
 /// Everything bound, nothing spawned.
@@ -68,6 +75,9 @@ pub struct Bound {
     /// `None` where it cannot be opened yet.
     window: Option<Window>,
     started: Timestamp,
+    token: Arc<ArcSwapOption<Token>>,
+    reload: Reload,
+    reloads: mpsc::Receiver<Request>,
 }
 
 /// The real addresses, also where port 0 was asked for.
@@ -135,6 +145,16 @@ impl App {
     /// # Errors
     /// Everything wrong with any of them, at once.
     pub fn prepare(config: Config) -> Result<Self, Error> {
+        let token = config.admin_token.read().map_err(|message| {
+            let origin = "file, environment, flags".to_owned();
+            let (key, value) = ("admin_token_file".to_owned(), None);
+            Problems(vec![Problem {
+                origin,
+                key,
+                value,
+                message,
+            }])
+        })?;
         let models = models::prepare(&config, Timestamp::now())?;
         for warning in &config.warnings {
             tracing::warn!("{warning}");
@@ -142,7 +162,11 @@ impl App {
         for model in &models {
             model.announce();
         }
-        Ok(Self { config, models })
+        Ok(Self {
+            config,
+            models,
+            token,
+        })
     }
 
     /// The configuration in effect.
@@ -168,7 +192,11 @@ impl App {
     /// # Errors
     /// An address that cannot be listened on, or a window that cannot be had.
     pub async fn bind(self) -> Result<Bound, Error> {
-        let Self { config, mut models } = self;
+        let Self {
+            config,
+            mut models,
+            token,
+        } = self;
         let proxy = bind("listen", config.listen).await?;
         let admin = bind("admin", config.admin).await?;
         let metrics = match config.metrics {
@@ -197,7 +225,11 @@ impl App {
             }
             Err(error) => return Err(error),
         };
+        let (sender, reloads) = mpsc::sync_channel(reload::MOST_WAITING);
         Ok(Bound {
+            token: Arc::new(ArcSwapOption::from_pointee(token)),
+            reload: Reload::new(sender),
+            reloads,
             config,
             models,
             proxy,
@@ -226,6 +258,12 @@ impl Bound {
         Arc::clone(&self.report)
     }
 
+    /// Has the references read again while it serves, as SIGHUP does.
+    #[must_use]
+    pub fn reload(&self) -> Reload {
+        self.reload.clone()
+    }
+
     /// Spawns every stage and serves until `shutdown` resolves; then drains.
     ///
     /// # Errors
@@ -241,6 +279,9 @@ impl Bound {
             report,
             window,
             started,
+            token,
+            reload,
+            reloads,
         } = self;
         let names: Vec<_> = models.iter().map(|model| model.name.clone()).collect();
         let counters = Arc::new(TapCounters::new(names.len()));
@@ -253,10 +294,12 @@ impl Bound {
                 reasons: Reasons::new(names.len()),
                 durations: Arc::new(Durations::new(names.len())),
                 window: Arc::default(),
+                commands: Arc::default(),
             },
             models,
             config,
         };
+        let reloader = monitoring.reloader(reload.clone(), Arc::clone(&token));
         // A restart shows what stood before it from the first answer on.
         let stages = window.map(|window| monitoring.stages(window, started));
         let Monitoring {
@@ -284,7 +327,9 @@ impl Bound {
             readiness: server.readiness(),
             queue: tap.bytes(),
         });
-        let sources = sources(&status, names, Arc::clone(&ready))?;
+        let commands = Arc::clone(&shared.commands);
+        let changes = changes::changes(names.clone(), commands, reload.clone());
+        let sources = sources(&status, names, Arc::clone(&ready), token, changes)?;
         let (stop_admin, admin_thread) = serve_admin(admin, metrics, sources)?;
         tracing::info!(
             proxy = %addresses.proxy,
@@ -298,6 +343,7 @@ impl Bound {
             None => monitoring.wait_and_run(receiver),
         })?;
 
+        let reloader = spawn("driftd-reload", move || reloader.run(&reloads))?;
         let draining = Arc::clone(&ready);
         let drain = async move {
             shutdown.await;
@@ -321,6 +367,8 @@ impl Bound {
         // stops, the window closes.
         let deadline = Instant::now() + FLUSH;
         ended(monitoring, deadline).await;
+        reload.stop();
+        ended(reloader, deadline).await;
         drop(stop_admin);
         ended(admin_thread, deadline).await;
         tracing::info!("Stopped");
@@ -372,85 +420,6 @@ async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, Err
         address,
         source,
     })
-}
-
-/// What the admin listeners answer from.
-fn sources(
-    status: &Arc<StatusSource>,
-    models: Vec<ModelName>,
-    ready: Arc<AtomicBool>,
-) -> Result<Arc<admin::Sources>, Error> {
-    let (gauges, status) = (Arc::clone(status), Arc::clone(status));
-    let metrics = Metrics::new(crate::metrics::Sources {
-        traffic: Arc::clone(&status.traffic),
-        tap: Arc::clone(&status.monitoring.counters),
-        report: Arc::clone(&status.monitoring.report),
-        models,
-        gauges: Arc::new(move || gauges.gauges()),
-    })?;
-    Ok(Arc::new(admin::Sources {
-        metrics: Arc::new(metrics),
-        report: Arc::clone(&status.monitoring.report),
-        ready: Arc::new(move || match ready.load(Ordering::Relaxed) {
-            true => Ok(()),
-            false => Err("draining".to_owned()),
-        }),
-        status: Arc::new(move || status.status()),
-    }))
-}
-
-/// Serves page, API and metrics on a thread of their own: rendering a page never holds up traffic.
-fn serve_admin(
-    admin: TcpListener,
-    metrics: Option<TcpListener>,
-    sources: Arc<admin::Sources>,
-) -> Result<(tokio::sync::watch::Sender<()>, JoinHandle<()>), Error> {
-    let (stop, stopped) = tokio::sync::watch::channel(());
-    let detach = |listener: TcpListener| listener.into_std();
-    let thread_error = |source| Error::Thread {
-        name: "driftd-admin",
-        source,
-    };
-    let admin = detach(admin).map_err(thread_error)?;
-    let metrics = metrics.map(detach).transpose().map_err(thread_error)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(thread_error)?;
-    let thread = spawn("driftd-admin", move || {
-        runtime.block_on(async move {
-            let ended = |mut stopped: tokio::sync::watch::Receiver<()>| async move {
-                while stopped.changed().await.is_ok() {}
-            };
-            let full = async {
-                match TcpListener::from_std(admin) {
-                    Ok(listener) => {
-                        admin::serve(
-                            listener,
-                            admin::Routes::Full,
-                            Arc::clone(&sources),
-                            ended(stopped.clone()),
-                        )
-                        .await
-                    }
-                    Err(error) => tracing::error!(%error, "Admin listener lost"),
-                }
-            };
-            let only = async {
-                if let Some(Ok(listener)) = metrics.map(TcpListener::from_std) {
-                    admin::serve(
-                        listener,
-                        admin::Routes::MetricsOnly,
-                        Arc::clone(&sources),
-                        ended(stopped.clone()),
-                    )
-                    .await;
-                }
-            };
-            tokio::join!(full, only);
-        });
-    })?;
-    Ok((stop, thread))
 }
 
 fn spawn(

@@ -10,6 +10,7 @@
     reason = "what a command prints is its result"
 )]
 
+mod accept;
 mod check;
 mod health;
 mod init;
@@ -58,6 +59,10 @@ enum Command {
     Report(report::Arguments),
     /// Write a compact profile of a reference file, without its rows
     Profile(profile::Arguments),
+    /// Tell a running driftd that drift is the new normal: no alerts until it grows or time runs out
+    Accept(accept::AcceptArguments),
+    /// Take that back
+    Unaccept(accept::UnacceptArguments),
     /// Ask a running driftd whether it is ready (for container health checks)
     Health(health::Arguments),
 }
@@ -136,6 +141,8 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Report(args) => report::report(&args),
         Command::Profile(args) => profile::profile(&args),
+        Command::Accept(args) => accept::accept(args),
+        Command::Unaccept(args) => accept::unaccept(args),
         Command::Health(args) => health::health(&args),
     };
     match outcome {

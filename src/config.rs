@@ -4,6 +4,7 @@
 //! refused with all of them at once, each with origin, key, value and what would be right. Reading
 //! reference data is not done here; [`crate::app`] does that.
 
+mod access;
 mod drift;
 mod models;
 mod problem;
@@ -16,15 +17,18 @@ use std::time::Duration;
 
 use config::Value;
 
+pub use access::{Access, admin_access};
 pub use models::{FeatureOverride, Model};
 pub use problem::{Problem, Problems};
 pub use sources::Given;
 
+use crate::admin::TokenSource;
 use crate::drift::current::SpanLength;
 use crate::monitor;
 use crate::proxy;
 use crate::reference;
 use crate::window;
+use access::token;
 use section::{Collector, Section, parse_duration};
 
 /// File read when `--config` is not given and it exists.
@@ -52,6 +56,8 @@ pub struct Config {
     pub admin: SocketAddr,
     /// Where `/metrics` and health alone are served as well.
     pub metrics: Option<SocketAddr>,
+    /// What a request that changes something over the admin listener must show.
+    pub admin_token: TokenSource,
     /// How people reach the page, for links.
     pub external_url: Option<String>,
     /// Structured logs instead of lines for people; `None`: decide by whether a terminal listens.
@@ -100,27 +106,6 @@ pub fn load(
     validate(merged.value, &base, merged.warnings)
 }
 
-/// The admin address alone, for whoever only wants to ask a running driftd: the rest of the
-/// configuration need not be at hand.
-///
-/// # Errors
-/// What is wrong with it, or with the file as a whole.
-pub fn admin_address(
-    file: Option<&Path>,
-    environment: impl Iterator<Item = (String, String)>,
-) -> Result<SocketAddr, Problems> {
-    let default = Path::new(DEFAULT_FILE);
-    let file = file.or_else(|| default.exists().then_some(default));
-    let merged = sources::merge(file, environment, Given::default())?;
-    let problems = Collector::default();
-    let given = Section::new("", merged.value, &problems).address("admin");
-    let found = problems.into_vec();
-    match given.or_else(|| DEFAULT_ADMIN.parse().ok()) {
-        Some(address) if found.is_empty() => Ok(address),
-        _ => Err(Problems(found)),
-    }
-}
-
 /// Validates settings a program gives, with no file and no environment.
 ///
 /// # Errors
@@ -148,6 +133,7 @@ fn validate(value: Value, base: &Path, warnings: Vec<String>) -> Result<Config, 
 
     let listen = top.address("listen");
     let admin = top.address("admin");
+    let admin_token = token(&mut top, base);
     let metrics = top.address("metrics");
     let external_url = top.parse(
         "external_url",
@@ -199,6 +185,7 @@ fn validate(value: Value, base: &Path, warnings: Vec<String>) -> Result<Config, 
         Some(Config {
             listen: listen.or_else(|| DEFAULT_LISTEN.parse().ok())?,
             admin: admin.or_else(fallback)?,
+            admin_token,
             metrics,
             external_url,
             json_log,

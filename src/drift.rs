@@ -12,10 +12,12 @@
 //! - [`values`], [`measure`]: one column of current rows against its reference
 //! - [`decide`]: from a measurement to a verdict: decision rule, budget, effect floor
 //! - [`alarm`]: the verdict that stands, from one check to the next
+//! - [`accept`]: what a person has accepted as the new normal, laid over the report
 //! - [`check`]: all columns of one model, one after the other
 //! - [`picture`], [`explain`]: what a person is shown
 //! - [`report`]: the result, in the shape the JSON contract gives
 
+pub mod accept;
 pub mod alarm;
 pub mod band;
 pub mod check;

@@ -4,8 +4,11 @@
 //! Invariant: it runs on a thread of its own at the lowest priority, in slices of one column with
 //! rests nine times as long between them, and nothing on the path of traffic waits for it.
 
+mod command;
+mod obey;
 mod pace;
 mod rows;
+mod tracked;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -14,21 +17,24 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
+use crate::drift::accept::Acceptance;
 use crate::drift::alarm::Alarms;
-use crate::drift::check::{Change, Decided, Dependence, Lifetime, ModelCheck, SpanRows, Subject};
+use crate::drift::check::{Dependence, Lifetime, ModelCheck, SpanRows, Subject};
 use crate::drift::coverage::{Coverage, Totals};
 use crate::drift::current::Span;
 use crate::drift::decide::{Allowance, Policy};
 use crate::drift::explain;
-use crate::drift::live::Live;
+use crate::drift::live::{Live, Lives};
 use crate::drift::memo::Memo;
-use crate::drift::report::{Level, ModelReport, Report, SpanName};
+use crate::drift::report::{ModelReport, Report, SpanName};
 use crate::metrics::tap::TapCounters;
 use crate::model::{ModelName, Schema};
 use crate::timestamp::Timestamp;
 use crate::window::Window;
+pub use command::{Command, MOST_WAITING, Refused, Reply};
 use pace::Pace;
 use rows::{rebuild, recall, select};
+use tracked::Tracked;
 
 /// Traffic that goes round with the day is all over the place before a day is full.
 const DEFAULT_SEASON: Duration = Duration::from_secs(86_400);
@@ -67,6 +73,8 @@ pub struct Watched {
     pub live: Option<Arc<Live>>,
     /// The verdicts that stand, as the window had them.
     pub alarms: Alarms,
+    /// What is accepted as the new normal, as the window had it.
+    pub accepted: Vec<Acceptance>,
     /// Whether rows of another reference or version came before (`warming`).
     pub changed: bool,
 }
@@ -77,27 +85,26 @@ pub struct Monitor {
     config: Config,
     models: Vec<Tracked>,
     window: Window,
-    counters: Arc<TapCounters>,
-    report: Arc<ArcSwap<Report>>,
-    durations: Arc<Durations>,
+    links: Links,
     memo: Memo,
+}
+
+/// What the monitor shares with other stages.
+#[derive(Debug, Clone)]
+pub struct Links {
+    /// Where exchanges are counted.
+    pub counters: Arc<TapCounters>,
+    /// Where reports are published.
+    pub report: Arc<ArcSwap<Report>>,
+    /// Where the time each check took goes.
+    pub durations: Arc<Durations>,
+    /// The comparisons in force; only the monitor replaces them.
+    pub lives: Arc<Lives>,
 }
 
 /// How long the last check of each model took, for the metrics.
 #[derive(Debug)]
 pub struct Durations(Vec<ArcSwap<Option<Duration>>>);
-
-/// A model with what the monitor remembers of it between checks.
-#[derive(Debug)]
-struct Tracked {
-    watched: Watched,
-    coverage: Coverage,
-    last: Vec<(SpanName, Decided)>,
-    /// The last level announced; `None` before the first report, which announces nothing new.
-    level: Option<Level>,
-    /// Verdicts the window does not hold yet.
-    unsaved: bool,
-}
 
 // === impl Config ===
 
@@ -135,9 +142,7 @@ impl Monitor {
         config: Config,
         models: Vec<Watched>,
         window: Window,
-        counters: Arc<TapCounters>,
-        report: Arc<ArcSwap<Report>>,
-        durations: Arc<Durations>,
+        links: Links,
         now: Timestamp,
     ) -> Self {
         let models = (models.into_iter().enumerate())
@@ -160,13 +165,11 @@ impl Monitor {
             config,
             models,
             window,
-            counters,
-            report,
-            durations,
+            links,
             memo: Memo::default(),
         };
         monitor.check(now, &mut Pace::hurried());
-        for report in &monitor.report.load().models {
+        for report in &monitor.links.report.load().models {
             if let (Some(shift), Some(reference)) = (report.detectable, &report.reference) {
                 let (model, rows) = (report.model.as_str(), reference.rows);
                 let shift = explain::figure((shift * 100.0).round() / 100.0);
@@ -179,24 +182,37 @@ impl Monitor {
         monitor
     }
 
-    /// Checks every [`Config::every`] until `stop` hangs up. Blocks: give it a thread.
-    pub fn run(mut self, stop: &Receiver<()>) {
+    /// Checks every [`Config::every`], and obeys commands between checks, until told to stop. Blocks:
+    /// give it a thread.
+    pub fn run(mut self, commands: &Receiver<Command>) {
         lower_priority();
         let mut next = Instant::now() + self.config.every;
         loop {
             let wait = next.saturating_duration_since(Instant::now());
-            match stop.recv_timeout(wait) {
+            match commands.recv_timeout(wait) {
                 Err(RecvTimeoutError::Timeout) => {}
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => return self.save_rest(),
+                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(command) => {
+                    self.obey(command);
+                    continue;
+                }
             }
+            let mut pace = Pace::gentle(commands);
             // A defect in one check must not end all later ones.
-            let check = AssertUnwindSafe(|| self.check(Timestamp::now(), &mut Pace::gentle(stop)));
+            let check = AssertUnwindSafe(|| self.check(Timestamp::now(), &mut pace));
             if catch_unwind(check).is_err() {
                 tracing::error!("Check failed by a defect in driftd; the verdicts before it stand");
             }
+            if pace.stopped() {
+                break;
+            }
+            pace.into_waiting()
+                .into_iter()
+                .for_each(|command| self.obey(command));
             // A check that took longer than its interval does not run again at once.
             next = (next + self.config.every).max(Instant::now());
         }
+        self.save_rest();
     }
 
     /// Tests of one check of all models: what the budget is shared by.
@@ -211,9 +227,9 @@ impl Monitor {
 
     /// Stores the verdicts that could not be stored when they were made.
     fn save_rest(&mut self) {
-        let report = self.report.load_full();
+        let report = self.links.report.load_full();
         for (index, tracked) in self.models.iter_mut().enumerate() {
-            if let Some(report) = report.models.get(index).filter(|_| tracked.unsaved) {
+            if let Some(report) = report.models.get(index) {
                 save(&self.window, index, tracked, report, &SpanName::ALL);
             }
         }
@@ -229,11 +245,13 @@ impl Monitor {
                 // Asked to stop in the middle: what stood, stands.
                 None => return,
             }
-            if let Some(slot) = self.durations.0.get(index) {
+            if let Some(slot) = self.links.durations.0.get(index) {
                 slot.store(Arc::new(Some(started.elapsed())));
             }
         }
-        self.report.store(Arc::new(Report { models: reports }));
+        self.links
+            .report
+            .store(Arc::new(Report { models: reports }));
     }
 
     fn check_model(
@@ -242,7 +260,7 @@ impl Monitor {
         now: Timestamp,
         pace: &mut Pace<'_>,
     ) -> Option<ModelReport> {
-        let totals = totals(&self.counters, index);
+        let totals = totals(&self.links.counters, index);
         let tests = self.tests();
         let tracked = &mut self.models[index];
         tracked.not_after(now);
@@ -306,101 +324,17 @@ impl Monitor {
         let checked = check.finish();
         tracked.remember(&checked.decided);
         tracked.watched.alarms = alarms;
-        tracked.announce(&checked.report, &checked.changes);
+        tracked.checked = Some(checked.report);
+        let report = tracked.shown(now)?;
+        tracked.announce(&report, &checked.changes);
         tracked.unsaved |= !checked.decided.is_empty() || !checked.changes.is_empty();
-        if tracked.unsaved {
-            if let Some(live) = &tracked.watched.live {
-                tracked.watched.alarms.since = Some(live.since().save());
-            }
-            let mut spans: Vec<SpanName> = checked.decided.iter().map(|(name, _)| *name).collect();
-            spans.push(SpanName::SinceReference);
-            save(&self.window, index, tracked, &checked.report, &spans);
+        if let (true, Some(live)) = (tracked.unsaved, &tracked.watched.live) {
+            tracked.watched.alarms.since = Some(live.since().save());
         }
-        Some(checked.report)
-    }
-}
-
-// === impl Tracked ===
-
-impl Tracked {
-    fn new(watched: Watched, coverage: Coverage, now: Timestamp) -> Self {
-        let main = Decided {
-            at: watched.alarms.evaluated_at,
-            row: watched.alarms.evaluated_row,
-            alpha: None,
-        };
-        let newest = watched.live.as_ref().map_or(0, |live| {
-            let spans = live.spans();
-            spans
-                .iter()
-                .map(|(_, current)| current.newest())
-                .max()
-                .unwrap_or(0)
-        });
-        // When the fast span was last decided is not stored: after a restart it waits for rows.
-        let fast = match main.at {
-            Some(_) => Decided {
-                at: Some(now),
-                row: newest,
-                alpha: None,
-            },
-            None => main,
-        };
-        Self {
-            coverage,
-            last: vec![(SpanName::Main, main), (SpanName::Fast, fast)],
-            level: None,
-            unsaved: false,
-            watched,
-        }
-    }
-
-    /// Forgets decisions of the future: the clock was set back, and time counts from now.
-    fn not_after(&mut self, now: Timestamp) {
-        for (_, last) in &mut self.last {
-            last.at = last.at.map(|at| at.min(now));
-        }
-    }
-
-    fn remember(&mut self, decided: &[(SpanName, Decided)]) {
-        for (name, fresh) in decided {
-            for (_, last) in self.last.iter_mut().filter(|(known, _)| known == name) {
-                *last = *fresh;
-            }
-        }
-    }
-
-    /// Logs every change of a verdict, once.
-    fn announce(&mut self, report: &ModelReport, changes: &[Change]) {
-        for Change { key, alarm } in changes {
-            let feature = report.features.iter().find(|f| *f.name == *key.column);
-            let sentence = feature.map_or("", |f| f.sentence.as_str());
-            let (model, feature) = (report.model.as_str(), key.column.as_str());
-            let (test, span) = (key.test.as_str(), key.span.as_str());
-            if alarm.drifted && key.span == SpanName::Main {
-                tracing::warn!(model, feature, test, span, sentence, "Drift detected");
-            } else if alarm.drifted {
-                tracing::info!(
-                    model,
-                    feature,
-                    test,
-                    span,
-                    "Newest rows differ from the reference"
-                );
-            } else {
-                tracing::info!(model, feature, test, span, sentence, "Drift ended");
-            }
-        }
-        let before = self.level.replace(report.level);
-        if let Some(before) = before.filter(|before| *before != report.level) {
-            tracing::info!(
-                model = report.model.as_str(),
-                from = before.as_str(),
-                to = report.level.as_str(),
-                state = report.state.as_str(),
-                "Level changed"
-            );
-        }
+        let mut spans: Vec<SpanName> = checked.decided.iter().map(|(name, _)| *name).collect();
+        spans.push(SpanName::SinceReference);
+        save(&self.window, index, tracked, &report, &spans);
+        Some(report)
     }
 }
 
@@ -421,7 +355,8 @@ fn calibrate(live: &Live, spans: &mut [SpanRows], pace: &mut Pace<'_>) -> Option
     Some(times)
 }
 
-/// Stores the standing verdicts; what is refused now is tried again at the next check.
+/// Stores the standing verdicts and ends of acceptances, where there is anything new; what is
+/// refused now is tried again at the next check.
 fn save(
     window: &Window,
     index: usize,
@@ -429,11 +364,21 @@ fn save(
     report: &ModelReport,
     spans: &[SpanName],
 ) {
-    let saved = window.save_check(index, report, &tracked.watched.alarms, spans);
-    tracked.unsaved = saved.is_err();
-    if let Err(error) = saved {
-        let model = tracked.watched.name.as_str();
-        tracing::warn!(%error, model, "Verdict not written to the window yet");
+    let model = tracked.watched.name.as_str();
+    if tracked.unsaved {
+        let saved = window.save_check(index, report, &tracked.watched.alarms, spans);
+        tracked.unsaved = saved.is_err();
+        if let Err(error) = saved {
+            tracing::warn!(%error, model, "Verdict not written to the window yet");
+        }
+    }
+    if !tracked.ended.is_empty() {
+        match window.save_accepted(index, tracked.ended.clone(), Vec::new()) {
+            Ok(()) => tracked.ended.clear(),
+            Err(error) => {
+                tracing::warn!(%error, model, "End of an acceptance not written to the window yet");
+            }
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::decode::{Decoded, Decoder, Undecodable};
 use crate::drift;
 use crate::drift::current::Entry;
-use crate::drift::live::Live;
+use crate::drift::live::{Live, Lives};
 use crate::exchange::{Ending, Exchange, Outcome};
 use crate::feature::{Cell, Role, Store};
 use crate::metrics::tap::TapCounters;
@@ -48,8 +48,6 @@ pub struct Recorded {
     pub stores: Vec<Store>,
     /// Reads its bodies; `None` where no column is known and only traffic is recorded.
     pub decoder: Option<Decoder>,
-    /// The rows under comparison; `None` without a reference.
-    pub live: Option<Arc<Live>>,
 }
 
 /// The stage itself.
@@ -59,6 +57,8 @@ pub struct Recorder {
     pub models: Vec<Recorded>,
     /// Where records go.
     pub window: Window,
+    /// The rows under comparison.
+    pub lives: Arc<Lives>,
     /// Where outcomes are counted.
     pub counters: Arc<TapCounters>,
     /// The most bytes a compressed body may unpack to.
@@ -197,12 +197,16 @@ impl Recorder {
             return;
         }
         let heads: Vec<Head> = batch.records.iter().map(Head::of).collect();
-        let encoded: Vec<Vec<Arc<drift::Row>>> =
-            batch.records.iter().map(|r| self.encode(r)).collect();
+        // Held until the rows are appended: a new reference waits for the end of the batch.
+        let lives = self.lives.hold();
+        let live = |model: usize| lives.get(model).and_then(Option::as_deref);
+        let encoded: Vec<Vec<Arc<drift::Row>>> = (batch.records.iter())
+            .map(|record| encode(live(record.exchange.model), record))
+            .collect();
         match self.window.commit(batch.records) {
             Ok(committed) => {
                 for (model, thinned) in &committed.thinned {
-                    if let Some(live) = self.live(*model) {
+                    if let Some(live) = live(*model) {
                         live.thin(*thinned);
                     }
                 }
@@ -218,7 +222,7 @@ impl Recorder {
                     if checked {
                         self.counters.checked(model);
                     }
-                    let Some(live) = self.live(model) else {
+                    let Some(live) = live(model) else {
                         continue;
                     };
                     for (values, id) in values.into_iter().zip(ids) {
@@ -240,21 +244,6 @@ impl Recorder {
                 }
             }
         }
-    }
-
-    /// The rows of a record as the comparison sees them; none where they do not feed it.
-    fn encode(&self, record: &Record) -> Vec<Arc<drift::Row>> {
-        match self.live(record.exchange.model) {
-            Some(live) if record.checked => {
-                let encode = |row: &Row| Arc::new(live.reference.encode(row));
-                record.rows.iter().map(encode).collect()
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    fn live(&self, model: usize) -> Option<&Arc<Live>> {
-        self.models.get(model).and_then(|model| model.live.as_ref())
     }
 
     fn log(&self, record: &Record) {
@@ -325,5 +314,16 @@ impl Batch {
         self.rows >= BATCH_ROWS
             || self.records.len() >= BATCH_EXCHANGES
             || self.since.is_some_and(|since| since.elapsed() >= BATCH_AGE)
+    }
+}
+
+/// The rows of a record as the comparison sees them; none where they do not feed it.
+fn encode(live: Option<&Live>, record: &Record) -> Vec<Arc<drift::Row>> {
+    match live {
+        Some(live) if record.checked => {
+            let encode = |row: &Row| Arc::new(live.reference.encode(row));
+            record.rows.iter().map(encode).collect()
+        }
+        _ => Vec::new(),
     }
 }

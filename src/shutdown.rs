@@ -1,4 +1,4 @@
-//! Signals: the first SIGTERM or SIGINT asks for a drain, a second one ends it.
+//! Signals: the first SIGTERM or SIGINT asks for a drain, a second one ends it; SIGHUP asks to reload.
 
 use std::io;
 
@@ -32,6 +32,30 @@ impl Signals {
         tokio::select! {
             _ = self.term.recv() => "SIGTERM",
             _ = self.int.recv() => "SIGINT",
+        }
+    }
+}
+
+/// SIGHUP, which asks to read the references again.
+#[derive(Debug)]
+pub struct Hangups(Signal);
+
+// === impl Hangups ===
+
+impl Hangups {
+    /// Begins to listen; from here on SIGHUP no longer ends the process.
+    ///
+    /// # Errors
+    /// The system refuses the handler.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self(signal(SignalKind::hangup())?))
+    }
+
+    /// Waits for the next one. Several that come at once are one.
+    pub async fn next(&mut self) {
+        // `None` only where the runtime ends, and this with it.
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
         }
     }
 }

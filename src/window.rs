@@ -15,15 +15,18 @@
 //! Time, for retention, is the latest time seen in any argument: nothing here reads the clock.
 //!
 //! In reading order: `schema` (tables and views) · `cells`, `layout` (a model's wide table) ·
-//! `opening`, `quarantine` · `writer` (the thread, commits) · `history` (checks, alarms, gaps) ·
+//! `opening`, `quarantine` · `writer` (the thread, commits) · `history` (checks, alarms, gaps),
+//! `accepted` (the new normal) ·
 //! `thinning` (which rows go), `retention` (when and how), `space` (the byte budget) · `reader`.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::drift::accept::{Acceptance, Ended};
 use crate::drift::alarm::Alarms;
 use crate::drift::coverage::Totals;
 use crate::drift::current::Thinned;
@@ -32,6 +35,7 @@ use crate::exchange::{Exchange, Outcome};
 use crate::model::{ModelName, Row, Schema};
 use crate::timestamp::Timestamp;
 
+mod accepted;
 mod cells;
 mod error;
 mod figures;
@@ -100,6 +104,8 @@ pub struct OpenedModel {
     pub first_row: i64,
     /// The standing alarms; empty where `fresh`.
     pub alarms: Alarms,
+    /// What is accepted as the new normal; empty where `fresh`.
+    pub accepted: Vec<Acceptance>,
     /// Whether version and reference differ from those of the last run.
     pub fresh: bool,
     /// What retention left out.
@@ -272,6 +278,53 @@ impl Window {
         self.outcome(writer::Message::Check { check, reply }, &answer)
     }
 
+    /// Stores which acceptances of a model ended and which are new, in one transaction.
+    ///
+    /// # Errors
+    /// SQLite refused; nothing is stored then.
+    pub fn save_accepted(
+        &self,
+        model: usize,
+        ended: Vec<Ended>,
+        fresh: Vec<Acceptance>,
+    ) -> Result<(), Error> {
+        let (reply, answer) = sync_channel(1);
+        let message = writer::Message::Accepted {
+            model,
+            ended,
+            fresh,
+            reply,
+        };
+        self.outcome(message, &answer)
+    }
+
+    /// Begins another reference of a model: rows committed from now on belong to it, and alarms and
+    /// acceptances of the one before end. Returns the id of its first row.
+    ///
+    /// # Errors
+    /// SQLite refused; the one before stays in force then.
+    pub fn begin_reference(
+        &self,
+        model: usize,
+        version: &str,
+        hash: &str,
+        now: Timestamp,
+    ) -> Result<i64, Error> {
+        let (reply, answer) = sync_channel(1);
+        let message = writer::Message::Reference {
+            model,
+            version: version.to_owned(),
+            hash: hash.to_owned(),
+            now,
+            reply,
+        };
+        let first_row = self.outcome(message, &answer)?;
+        if let Some(source) = self.shared.reader.sources.get(model) {
+            source.first_row.store(first_row, Ordering::Release);
+        }
+        Ok(first_row)
+    }
+
     /// Stores a gap.
     pub fn save_gap(&self, gap: Gap) -> Result<(), Error> {
         let (reply, answer) = sync_channel(1);
@@ -306,11 +359,11 @@ impl Window {
         answer.recv().ok()
     }
 
-    fn outcome(
+    fn outcome<T>(
         &self,
         message: writer::Message,
-        answer: &Receiver<rusqlite::Result<()>>,
-    ) -> Result<(), Error> {
+        answer: &Receiver<rusqlite::Result<T>>,
+    ) -> Result<T, Error> {
         let path = &self.shared.reader.path;
         self.send(message, answer)
             .ok_or(Error::Closed)?

@@ -2,13 +2,18 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::body::Body;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 
+use crate::drift::Report;
+use crate::drift::accept::Acceptance;
+use crate::drift::report::ModelReport;
 use crate::metrics;
 use crate::timestamp::Timestamp;
 
+use super::change;
 use super::page::{self, Selection};
 use super::{Routes, Sources};
 
@@ -24,6 +29,9 @@ const FULL: &[&str] = &[
     "/readyz",
     "/api/v1/status",
     "/api/v1/drift",
+    "/api/v1/accept",
+    "/api/v1/unaccept",
+    "/-/reload",
 ];
 
 /// The routes of a listener for metrics alone.
@@ -36,12 +44,25 @@ struct Refusal<'a> {
     routes: &'a [&'a str],
 }
 
-/// Answers one request. The request's body, if any, is never read.
-pub(super) fn respond<B>(
-    request: &Request<B>,
+/// Answers one request.
+pub(super) async fn respond<B>(
+    request: Request<B>,
     routes: Routes,
     sources: &Sources,
-) -> Response<Full<Bytes>> {
+) -> Response<Full<Bytes>>
+where
+    B: Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if !reads && routes == Routes::Full && change::is_change(request.uri().path()) {
+        return change::respond(request, sources).await;
+    }
+    read(&request, routes, sources)
+}
+
+/// Answers a request that changes nothing. Its body, if any, is never read.
+fn read<B>(request: &Request<B>, routes: Routes, sources: &Sources) -> Response<Full<Bytes>> {
     let listed = match routes {
         Routes::Full => FULL,
         Routes::MetricsOnly => METRICS_ONLY,
@@ -59,12 +80,7 @@ pub(super) fn respond<B>(
     }
     // The server drops the body of an answer to HEAD and keeps its length.
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let error = "only GET and HEAD are allowed here";
-        let refusal = Refusal { error, routes: &[] };
-        let mut response = json(StatusCode::METHOD_NOT_ALLOWED, &refusal);
-        let allow = HeaderValue::from_static("GET, HEAD");
-        response.headers_mut().insert(header::ALLOW, allow);
-        return response;
+        return change::not_allowed("only GET and HEAD are allowed here", "GET, HEAD");
     }
     match path {
         "/livez" => answer(StatusCode::OK, TEXT, "ok\n"),
@@ -88,8 +104,40 @@ pub(super) fn respond<B>(
             }
         },
         "/api/v1/status" => json(StatusCode::OK, &(sources.status)()),
+        "/api/v1/accept" => json(StatusCode::OK, &accepted(&sources.report.load())),
+        "/api/v1/unaccept" | "/-/reload" => {
+            change::not_allowed("this changes something: use POST, with the token", "POST")
+        }
         "/api/v1/drift" => json(StatusCode::OK, &**sources.report.load()),
         _ => the_page(request.uri().query(), sources),
+    }
+}
+
+/// What is accepted now, of every model.
+#[derive(Serialize)]
+struct AcceptedList<'a> {
+    accepted: Vec<Accepted<'a>>,
+}
+
+#[derive(Serialize)]
+struct Accepted<'a> {
+    model: &'a str,
+    #[serde(flatten)]
+    acceptance: &'a Acceptance,
+}
+
+fn accepted(report: &Report) -> AcceptedList<'_> {
+    let of_model = |model| {
+        let ModelReport {
+            model, accepted, ..
+        }: &ModelReport = model;
+        let model = model.as_str();
+        accepted
+            .iter()
+            .map(move |acceptance| Accepted { model, acceptance })
+    };
+    AcceptedList {
+        accepted: report.models.iter().flat_map(of_model).collect(),
     }
 }
 
@@ -108,7 +156,7 @@ fn the_page(query: Option<&str>, sources: &Sources) -> Response<Full<Bytes>> {
     response
 }
 
-fn json(status: StatusCode, value: &impl Serialize) -> Response<Full<Bytes>> {
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response<Full<Bytes>> {
     match serde_json::to_vec(value) {
         Ok(body) => answer(status, JSON, body),
         Err(error) => {

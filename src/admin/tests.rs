@@ -10,6 +10,7 @@ use crate::metrics::{self, Gauges};
 
 use super::*;
 
+mod change;
 pub(super) mod sample;
 
 /// A listener on a free port, with what ends it.
@@ -18,7 +19,11 @@ struct Served {
     shutdown: oneshot::Sender<()>,
     task: tokio::task::JoinHandle<()>,
     ready: Arc<Mutex<Result<(), String>>>,
+    token: Arc<ArcSwapOption<Token>>,
+    changes: Arc<Mutex<Vec<Change>>>,
 }
+
+const TOKEN: &str = "a-token-of-the-tests";
 
 async fn served(routes: Routes) -> Served {
     let report = Arc::new(ArcSwap::from_pointee(sample::report()));
@@ -36,11 +41,22 @@ async fn served(routes: Routes) -> Served {
     });
     let ready = Arc::new(Mutex::new(Ok(())));
     let asked = Arc::clone(&ready);
+    let token = Token::parse(TOKEN).unwrap();
+    let token = Arc::new(ArcSwapOption::from_pointee(Some(token)));
+    let changes = Arc::new(Mutex::new(Vec::new()));
     let sources = Sources {
         metrics: Arc::new(metrics.unwrap()),
         report,
         ready: Arc::new(move || asked.lock().unwrap().clone()),
         status: Arc::new(sample::status),
+        token: Arc::clone(&token),
+        changes: {
+            let asked = Arc::clone(&changes);
+            Arc::new(move |change| {
+                asked.lock().unwrap().push(change);
+                Box::pin(std::future::ready(Ok(serde_json::json!({"done": true}))))
+            })
+        },
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -51,6 +67,8 @@ async fn served(routes: Routes) -> Served {
         shutdown,
         task,
         ready,
+        token,
+        changes,
     }
 }
 
@@ -86,6 +104,7 @@ async fn answers_every_route() {
         ("/readyz", "text/plain; charset=utf-8"),
         ("/api/v1/status", "application/json"),
         ("/api/v1/drift", "application/json"),
+        ("/api/v1/accept", "application/json"),
     ] {
         let response = served.ask("GET", target).await;
         assert!(

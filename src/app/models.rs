@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::config::{Config, Model, Problem, Problems};
 use crate::decode::Decoder;
 use crate::drift::Reference;
+use crate::drift::accept::Acceptance;
 use crate::drift::alarm::Alarms;
 use crate::drift::decide::Policy;
 use crate::drift::live::Live;
@@ -19,6 +20,7 @@ use crate::timestamp::Timestamp;
 use crate::window::{ModelSpec, Window};
 
 use super::Error;
+use super::reload::Stamp;
 use super::status::Endpoint;
 
 /// A model whose reference is loaded.
@@ -33,7 +35,10 @@ pub(super) struct Prepared {
     policies: Vec<Policy>,
     stores: Vec<Store>,
     notes: Vec<String>,
+    /// The reference file as it was read.
+    stamp: Option<Stamp>,
     alarms: Alarms,
+    accepted: Vec<Acceptance>,
     changed: bool,
     thinned: Option<crate::drift::current::Thinned>,
 }
@@ -83,6 +88,7 @@ pub(super) fn open_window(
             Arc::make_mut(reference).loaded_at = found.since;
         }
         model.alarms = found.alarms;
+        model.accepted = found.accepted;
         model.changed = found.first_row > 1;
         model.thinned = found.thinned;
     }
@@ -112,25 +118,15 @@ pub(super) fn proxy_config(
 
 impl Prepared {
     fn new(model: &Model, config: &Config, now: Timestamp) -> Result<Self, Vec<Problem>> {
-        let problem = |key: &str, value: Option<String>, message: String| Problem {
-            origin: model.reference_origin.clone(),
-            key: format!("model {}: {key}", model.name),
-            value,
-            message,
-        };
-        let (schema, reference, notes) = match &model.reference {
-            Some(settings) => {
-                let loaded = reference::load(settings, now).map_err(|errors| {
-                    let shown = Some(format!("{:?}", settings.path.display().to_string()));
-                    let all = errors.into_iter();
-                    all.map(|e| problem("reference", shown.clone(), e.to_string()))
-                        .collect::<Vec<_>>()
-                })?;
-                (loaded.schema, Some(loaded.reference), loaded.notes)
-            }
-            None => (declared(model), None, Vec::new()),
-        };
-        let mut reference = reference;
+        let problem =
+            |key: &str, value: Option<String>, message: String| about(model, key, value, message);
+        let stamp = model.reference.as_ref();
+        let stamp = stamp.and_then(|reference| Stamp::of(&reference.path));
+        let Read {
+            schema,
+            mut reference,
+            notes,
+        } = read_reference(model, now)?;
         let mut policies = vec![config.drift.policy; schema.columns().len()];
         let mut stores = vec![Store::Keep; schema.columns().len()];
         let mut unknown = Vec::new();
@@ -177,7 +173,9 @@ impl Prepared {
             policies,
             stores,
             notes,
+            stamp,
             alarms: Alarms::default(),
+            accepted: Vec::new(),
             changed: false,
             thinned: None,
         })
@@ -213,6 +211,21 @@ impl Prepared {
         (&self.schema, &self.stores)
     }
 
+    /// The same, to keep.
+    pub(super) fn shared_columns(&self) -> (Arc<Schema>, Vec<Store>) {
+        (Arc::clone(&self.schema), self.stores.clone())
+    }
+
+    /// Identity of the reference.
+    pub(super) fn hash(&self) -> Option<&str> {
+        self.reference.as_ref().map(|reference| &*reference.hash)
+    }
+
+    /// Which file the reference was read from.
+    pub(super) const fn stamp(&self) -> Option<Stamp> {
+        self.stamp
+    }
+
     /// Where the model is reached, for the status.
     pub(super) fn endpoint(&self) -> Endpoint {
         Endpoint {
@@ -237,7 +250,6 @@ impl Prepared {
             schema: Arc::clone(&self.schema),
             stores: self.stores.clone(),
             decoder: known.then(|| Decoder::new(&self.schema)),
-            live: live.clone(),
         };
         let watched = Watched {
             name: self.name.clone(),
@@ -246,6 +258,7 @@ impl Prepared {
             policies: self.policies.clone(),
             live,
             alarms: self.alarms.clone(),
+            accepted: self.accepted.clone(),
             changed: self.changed,
         };
         (recorded, watched)
@@ -261,8 +274,50 @@ impl Prepared {
     }
 }
 
+/// What a model's reference file says.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) schema: Schema,
+    /// `None` where there is no file: the columns are those configured.
+    pub(super) reference: Option<Reference>,
+    /// What a person should know about the reading.
+    pub(super) notes: Vec<String>,
+}
+
+/// Reads the reference file of a model, at the start and on every reload.
+pub(super) fn read_reference(model: &Model, now: Timestamp) -> Result<Read, Vec<Problem>> {
+    let Some(settings) = &model.reference else {
+        return Ok(Read {
+            schema: declared(model),
+            reference: None,
+            notes: Vec::new(),
+        });
+    };
+    let loaded = reference::load(settings, now).map_err(|errors| {
+        let shown = Some(format!("{:?}", settings.path.display().to_string()));
+        let all = errors.into_iter();
+        all.map(|e| about(model, "reference", shown.clone(), e.to_string()))
+            .collect::<Vec<_>>()
+    })?;
+    Ok(Read {
+        schema: loaded.schema,
+        reference: Some(loaded.reference),
+        notes: loaded.notes,
+    })
+}
+
+/// A problem with a setting of a model.
+fn about(model: &Model, key: &str, value: Option<String>, message: String) -> Problem {
+    Problem {
+        origin: model.reference_origin.clone(),
+        key: format!("model {}: {key}", model.name),
+        value,
+        message,
+    }
+}
+
 /// Makes the reference know no more of a column than may be stored of it.
-fn conceal(reference: &mut Reference, stores: &[Store], salt: &str) {
+pub(super) fn conceal(reference: &mut Reference, stores: &[Store], salt: &str) {
     for (column, store) in reference.columns.iter_mut().zip(stores) {
         *column = match (store, column.take()) {
             (Store::Drop, _) => None,

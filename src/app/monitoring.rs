@@ -4,19 +4,22 @@
 //! Invariant: traffic does not need it. Where the window cannot be opened yet (a full disk, another
 //! program's lock), exchanges are dropped and counted, and it is tried again.
 
-use std::sync::mpsc;
+use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::models::{self, Prepared};
+use super::reload::{Reload, Reloader, Source};
 use super::{Error, spawn};
+use crate::admin::Token;
 use crate::config::Config;
 use crate::drift::Report;
+use crate::drift::live::Lives;
 use crate::exchange::DropReason;
 use crate::metrics::tap::TapCounters;
-use crate::monitor::{Durations, Monitor, Watched};
+use crate::monitor::{Command, Durations, Links, MOST_WAITING, Monitor, Watched};
 use crate::proxy::{TapReceiver, TapState};
 use crate::recorder::{Reasons, Recorded, Recorder};
 use crate::timestamp::Timestamp;
@@ -45,7 +48,12 @@ pub(super) struct Shared {
     pub(super) durations: Arc<Durations>,
     /// Set once it is open.
     pub(super) window: Arc<OnceLock<Window>>,
+    /// Where the monitor takes commands; set once it runs.
+    pub(super) commands: Commands,
 }
+
+/// Where the monitor takes commands, once it runs.
+pub(super) type Commands = Arc<OnceLock<SyncSender<Command>>>;
 
 /// The stages, ready to run.
 #[derive(Debug)]
@@ -53,6 +61,7 @@ pub(super) struct Stages {
     recorder: Recorder,
     monitor: Monitor,
     window: Window,
+    commands: Commands,
 }
 
 // === impl Monitoring ===
@@ -63,10 +72,13 @@ impl Monitoring {
         let (recorded, watched): (Vec<Recorded>, Vec<Watched>) = (self.models.iter())
             .map(|model| model.stages(&self.config.drift))
             .unzip();
+        let lives = watched.iter().map(|model| model.live.clone()).collect();
+        let lives = Arc::new(Lives::new(lives));
         let shared = self.shared.clone();
         let recorder = Recorder {
             models: recorded,
             window: window.clone(),
+            lives: Arc::clone(&lives),
             counters: Arc::clone(&shared.counters),
             max_body: self.config.tap.max_body,
             reasons: shared.reasons,
@@ -76,9 +88,12 @@ impl Monitoring {
             self.config.drift.clone(),
             watched,
             window.clone(),
-            shared.counters,
-            shared.report,
-            shared.durations,
+            Links {
+                counters: shared.counters,
+                report: shared.report,
+                durations: shared.durations,
+                lives,
+            },
             now,
         );
         // Only the first is kept, and there is only one.
@@ -87,6 +102,21 @@ impl Monitoring {
             recorder,
             monitor,
             window,
+            commands: shared.commands,
+        }
+    }
+
+    /// What reads the references again.
+    pub(super) fn reloader(&self, reload: Reload, token: Arc<ArcSwapOption<Token>>) -> Reloader {
+        let models = self.config.models.iter().zip(&self.models).enumerate();
+        Reloader {
+            reload,
+            sources: models
+                .filter_map(|(index, (model, prepared))| Source::new(index, model, prepared))
+                .collect(),
+            commands: Arc::clone(&self.shared.commands),
+            token_source: self.config.admin_token.clone(),
+            token,
         }
     }
 
@@ -126,14 +156,18 @@ impl Stages {
             recorder,
             monitor,
             window,
+            commands,
         } = self;
-        let (stop, stopped) = mpsc::channel();
-        let monitor = spawn("driftd-monitor", move || monitor.run(&stopped));
+        let (sender, received) = mpsc::sync_channel(MOST_WAITING);
+        let monitor = spawn("driftd-monitor", move || monitor.run(&received));
         if let Err(error) = &monitor {
             tracing::error!(%error, "No checks are made: rows are recorded only");
         }
+        // Only the first is kept, and there is only one.
+        drop(commands.set(sender.clone()));
         recorder.run(tap);
-        drop(stop);
+        // An error means that it has ended already.
+        drop(sender.send(Command::Stop));
         if monitor.is_ok_and(|thread: std::thread::JoinHandle<()>| thread.join().is_err()) {
             tracing::error!("The monitor ended by a defect in driftd");
         }

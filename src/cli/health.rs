@@ -34,7 +34,7 @@ pub(super) fn health(args: &Arguments) -> Result<ExitCode, Failure> {
             .next()
             .with_context(|| format!("--admin {admin} has no address"))
             .map_err(Failure::Input)?,
-        None => crate::config::admin_address(args.config.as_deref(), std::env::vars())?,
+        None => crate::config::admin_access(args.config.as_deref(), std::env::vars())?.admin,
     };
     let status = ask(address).with_context(|| format!("no answer from http://{address}/readyz"))?;
     println!("{status}");

@@ -8,7 +8,7 @@ use super::{DemoArgs, Failure, RunArgs};
 use crate::app::App;
 use crate::demo;
 use crate::log;
-use crate::shutdown::Signals;
+use crate::shutdown::{Hangups, Signals};
 
 pub(super) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     let config = args.load()?;
@@ -17,7 +17,9 @@ pub(super) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     let runtime = runtime()?;
     runtime.block_on(async {
         let mut signals = Signals::listen().context("cannot listen for signals")?;
+        let mut hangups = Hangups::listen().context("cannot listen for SIGHUP")?;
         let bound = app.bind().await?;
+        let reload = bound.reload();
         let addresses = bound.addresses();
         println!("proxy  http://{}", addresses.proxy);
         println!("page   http://{}/", addresses.admin);
@@ -31,8 +33,15 @@ pub(super) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
         let serve = bound.serve(async {
             second.await.unwrap_or(());
         });
+        let reloading = async move {
+            loop {
+                hangups.next().await;
+                reload.ask();
+            }
+        };
         tokio::select! {
             served = serve => served.map(|()| ExitCode::SUCCESS).map_err(Failure::from),
+            () = reloading => unreachable!("it waits for signals without end"),
             () = watch => {
                 tracing::warn!("Second signal: ended without draining");
                 Ok(ExitCode::FAILURE)

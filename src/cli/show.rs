@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use super::toml::{line, list, quoted, string};
 use super::{Failure, RunArgs};
+use crate::admin::TokenSource;
 use crate::app::App;
 use crate::config::{Config, Model};
 use crate::drift::current::{Span, SpanLength};
@@ -37,6 +38,7 @@ fn effective(config: &Config) -> String {
     let Config {
         listen,
         admin,
+        admin_token,
         metrics,
         external_url,
         json_log,
@@ -54,6 +56,14 @@ fn effective(config: &Config) -> String {
     } = config;
     let mut text = string("listen", &listen.to_string());
     text += &string("admin", &admin.to_string());
+    match admin_token {
+        TokenSource::None => {}
+        TokenSource::Given(_) => text += "# admin_token    = (configured; not shown)\n",
+        TokenSource::File(path) => {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            text += &string("admin_token_file", &path.display().to_string());
+        }
+    }
     if let Some(metrics) = metrics {
         text += &string("metrics", &metrics.to_string());
     }

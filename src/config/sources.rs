@@ -12,6 +12,8 @@ use super::problem::{Problem, Problems};
 const ENVIRONMENT_KEYS: &[&str] = &[
     "listen",
     "admin",
+    "admin_token",
+    "admin_token_file",
     "metrics",
     "upstream",
     "upstream_timeout",

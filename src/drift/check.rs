@@ -13,6 +13,7 @@ mod verdict;
 mod wiring;
 
 pub use span::{Decided, SpanRows};
+pub(in crate::drift) use verdict::worst;
 
 use std::time::Duration;
 

@@ -1,10 +1,12 @@
 //! The words a person reads: one plain sentence per column and per model, with numbers. The page,
 //! the JSON, `driftd check` and the log all say the same.
 
+use super::accept::Acceptance;
 use super::measure::Measurement;
 use super::picture::{Picture, Share};
 use super::report::{CheckReport, FeatureReport, Level, SpanName, State, Test};
 use crate::feature::Role;
+use crate::timestamp::Timestamp;
 
 /// A number for people: four significant digits, plain notation where it is short.
 #[must_use]
@@ -179,7 +181,14 @@ pub fn model(
             format!("The type of {} has changed.", names(&changed))
         }
         State::Constant => "Every column holds one and the same value on both sides.".to_owned(),
-        State::Learning | State::Mismatch | State::Accepted => state.as_str().to_owned(),
+        State::Accepted => {
+            let accepted = named(&|f| f.state == State::Accepted);
+            format!(
+                "No drift beyond what was accepted as the new normal ({}), over {rows_text}.",
+                names(&accepted)
+            )
+        }
+        State::Learning | State::Mismatch => state.as_str().to_owned(),
     }
 }
 
@@ -190,6 +199,45 @@ pub fn joint(check: Option<&CheckReport>, pair: Option<&str>) -> String {
     let p = p.map_or_else(String::new, |p| format!(" (p = {p})"));
     let pair = pair.map_or_else(String::new, |pair| format!(": {pair}"));
     format!("No column drifted by itself, but all together have{p}{pair}.")
+}
+
+/// What was accepted of a column: by whom, why, until when, at which size.
+#[must_use]
+pub fn accepted(name: &str, checks: &[CheckReport], acceptances: &[&Acceptance]) -> String {
+    let minute = |time: Timestamp| {
+        let text = time.to_string();
+        let day_and_time = text.get(..16).unwrap_or(&text).replace('T', " ");
+        format!("{day_and_time} UTC")
+    };
+    let sizes: Vec<String> = (acceptances.iter())
+        .map(|a| {
+            let what = match a.test {
+                Test::Ks => "D".to_owned(),
+                Test::Chi2 => "total variation".to_owned(),
+                other => format!("the effect of {}", other.as_str()),
+            };
+            let now = (checks.iter())
+                .find(|check| check.test == a.test && check.state == State::Accepted)
+                .and_then(|check| check.effect);
+            let now = now.map_or_else(String::new, |now| format!(", is {} now", figure(now)));
+            format!(
+                "{what} was {} then{now}, and alerts again from {}",
+                figure(a.effect),
+                figure(a.limit)
+            )
+        })
+        .collect();
+    let Some(first) = acceptances.first() else {
+        return format!("{name} is not accepted.");
+    };
+    format!(
+        "{name} differs from the reference as {} accepted on {} until {} (\"{}\"): {}.",
+        first.by,
+        minute(first.at),
+        minute(first.until),
+        first.reason,
+        sizes.join("; "),
+    )
 }
 
 /// What one drifted test says.

@@ -1,7 +1,7 @@
 //! What one model's committed rows feed: its reference and the rows under comparison of each span.
 //! The recorder appends, the monitor selects; both hold the lock for moments only.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use super::current::{Current, Entry, Span, Thinned};
 use super::reference::Reference;
@@ -16,6 +16,12 @@ pub struct Live {
     spans: Mutex<Vec<(SpanName, Current)>>,
     since: Mutex<Since>,
 }
+
+/// The comparisons in force, by the model's index. Whoever appends holds them from before the rows
+/// are encoded until after they are appended, so that no row meets a reference it was not encoded
+/// for.
+#[derive(Debug)]
+pub struct Lives(RwLock<Vec<Option<Arc<Live>>>>);
 
 impl Live {
     /// No rows yet.
@@ -58,5 +64,39 @@ impl Live {
     /// change is a push, a pop or a replacement.
     pub fn spans(&self) -> MutexGuard<'_, Vec<(SpanName, Current)>> {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Lives ===
+
+impl Lives {
+    /// One for each model; `None` without a reference.
+    #[must_use]
+    pub const fn new(lives: Vec<Option<Arc<Live>>>) -> Self {
+        Self(RwLock::new(lives))
+    }
+
+    /// All of them; none is replaced while the guard lives.
+    pub fn hold(&self) -> RwLockReadGuard<'_, Vec<Option<Arc<Live>>>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts `live` in force for `model`. `begin` is called while nobody appends, and where it fails
+    /// nothing changes.
+    ///
+    /// # Errors
+    /// What `begin` said.
+    pub fn replace<E>(
+        &self,
+        model: usize,
+        live: Arc<Live>,
+        begin: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut lives = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        begin()?;
+        if let Some(slot) = lives.get_mut(model) {
+            *slot = Some(live);
+        }
+        Ok(())
     }
 }

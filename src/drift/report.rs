@@ -12,6 +12,7 @@ use crate::feature::{Kind, Role};
 use crate::model::ModelName;
 use crate::timestamp::Timestamp;
 
+use super::accept::Acceptance;
 use super::picture::Picture;
 
 /// Every model of the process.
@@ -60,6 +61,8 @@ pub struct ModelReport {
     pub budget: Option<Budget>,
     /// Tests over all columns together.
     pub checks: Vec<CheckReport>,
+    /// What a person has accepted as the new normal, in force now.
+    pub accepted: Vec<Acceptance>,
     /// One entry per column, most severe first.
     pub features: Vec<FeatureReport>,
 }

@@ -113,6 +113,8 @@ catalogue! {
     DRIFT_SINCE_TIMESTAMP: Gauge "driftd_drift_since_timestamp_seconds"
         ["model" "version" "feature" "role"]
         "Since when the column has been drifted; absent while it is not.";
+    DRIFT_ACCEPTED: Gauge "driftd_drift_accepted" ["model" "version" "feature" "role"]
+        "1 while drift of the column is accepted as the new normal, 0 while none is.";
     FEATURE_MISSING_RATIO: Gauge "driftd_feature_missing_ratio" ["model" "version" "feature" "role"]
         "Share of current rows in which the value is missing.";
     FEATURE_UNSEEN_RATIO: Gauge "driftd_feature_unseen_ratio" ["model" "version" "feature" "role"]

@@ -3,6 +3,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::drift::accept::{Acceptance, Terms};
 use crate::drift::report::{
     CheckReport, FeatureReport, Level, ModelReport, QuantilePair, Quantiles, ReferenceInfo,
     SpanName, State, Test,
@@ -95,6 +96,15 @@ fn unknown(name: &str) -> FeatureReport {
     }
 }
 
+fn acceptance(feature: &str) -> Acceptance {
+    let terms = Terms {
+        by: String::new(),
+        reason: String::new(),
+        length: Duration::from_secs(60),
+    };
+    Acceptance::new(feature.to_owned(), Test::Ks, 0.25, &terms, NOW)
+}
+
 fn model(features: Vec<FeatureReport>) -> ModelReport {
     ModelReport {
         model: ModelName::parse("iris").unwrap(),
@@ -121,6 +131,7 @@ fn model(features: Vec<FeatureReport>) -> ModelReport {
         groups: Vec::new(),
         budget: None,
         checks: Vec::new(),
+        accepted: vec![acceptance("sepal")],
         features,
     }
 }
@@ -245,6 +256,8 @@ fn exposes_the_figures() {
         r#"driftd_drift_detected{model="iris",version="2026-11",feature="sepal",role="feature",test="ks",span="fast"} 1"#,
         r#"driftd_drift_since_timestamp_seconds{model="iris",version="2026-11",feature="sepal",role="feature"} 1700000000"#,
         r#"driftd_feature_quantile{model="iris",version="2026-11",feature="sepal",role="feature",side="current",quantile="0.5"} 5"#,
+        r#"driftd_drift_accepted{model="iris",version="2026-11",feature="sepal",role="feature"} 1"#,
+        r#"driftd_drift_accepted{model="iris",version="2026-11",feature="petal",role="feature"} 0"#,
         r#"target_info{service_name="driftd",service_version="0.1.0"} 1"#,
     ] {
         assert_line(&text, line);
@@ -255,12 +268,13 @@ fn exposes_the_figures() {
 fn what_does_not_exist_is_absent() {
     let text = busy();
     let petal: Vec<&str> = text.lines().filter(|line| line.contains("petal")).collect();
-    // Its twelve states and nothing else.
-    assert_eq!(petal.len(), State::ALL.len(), "{petal:#?}");
+    // Its twelve states, that nothing of it is accepted, and nothing else.
+    assert_eq!(petal.len(), State::ALL.len() + 1, "{petal:#?}");
+    let always = ["driftd_drift_state{", "driftd_drift_accepted{"];
     assert!(
         petal
             .iter()
-            .all(|line| line.starts_with("driftd_drift_state{"))
+            .all(|line| always.iter().any(|name| line.starts_with(name)))
     );
     let ones: Vec<_> = petal.iter().filter(|line| line.ends_with(" 1")).collect();
     assert_eq!(ones.len(), 1);

@@ -1,7 +1,9 @@
 //! How hard a check may work: slices of work with rests between them.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Instant;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::time::{Duration, Instant};
+
+use super::command::{Command, MOST_WAITING};
 
 /// Rest per unit of work: a tenth of one core at most goes into checks.
 const REST: u32 = 9;
@@ -9,30 +11,65 @@ const REST: u32 = 9;
 /// Paces the slices of one check.
 #[derive(Debug)]
 pub(super) struct Pace<'a> {
-    stop: Option<&'a Receiver<()>>,
+    commands: Option<&'a Receiver<Command>>,
+    /// Commands that came meanwhile. While one waits there is no rest: a person waits for its reply.
+    waiting: Vec<Command>,
+    stopped: bool,
 }
 
 impl<'a> Pace<'a> {
-    /// No rests: before traffic is served.
+    /// No rests: before traffic is served, or for a person who waits.
     pub(super) const fn hurried() -> Self {
-        Self { stop: None }
+        Self {
+            commands: None,
+            waiting: Vec::new(),
+            stopped: false,
+        }
     }
 
-    /// Rests after every slice; a rest ends early when `stop` hangs up.
-    pub(super) const fn gentle(stop: &'a Receiver<()>) -> Self {
-        Self { stop: Some(stop) }
+    /// Rests after every slice, for as long as no command comes.
+    pub(super) const fn gentle(commands: &'a Receiver<Command>) -> Self {
+        Self {
+            commands: Some(commands),
+            waiting: Vec::new(),
+            stopped: false,
+        }
     }
 
     /// Does one slice of work and rests. `None`: asked to stop.
     pub(super) fn slice<T>(&mut self, work: impl FnOnce() -> T) -> Option<T> {
         let started = Instant::now();
         let done = work();
-        let Some(stop) = self.stop else {
-            return Some(done);
+        self.rest(started.elapsed() * REST);
+        (!self.stopped).then_some(done)
+    }
+
+    /// Whether it was asked to stop.
+    pub(super) const fn stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// The commands that came meanwhile, in their order.
+    pub(super) fn into_waiting(self) -> Vec<Command> {
+        self.waiting
+    }
+
+    fn rest(&mut self, rest: Duration) {
+        let Some(commands) = self.commands else {
+            return;
         };
-        match stop.recv_timeout(started.elapsed() * REST) {
-            Err(RecvTimeoutError::Timeout) => Some(done),
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => None,
+        let next = match self.waiting.len() {
+            0 => commands.recv_timeout(rest).map_err(|error| match error {
+                RecvTimeoutError::Timeout => TryRecvError::Empty,
+                RecvTimeoutError::Disconnected => TryRecvError::Disconnected,
+            }),
+            MOST_WAITING.. => return,
+            _ => commands.try_recv(),
+        };
+        match next {
+            Err(TryRecvError::Empty) => {}
+            Ok(Command::Stop) | Err(TryRecvError::Disconnected) => self.stopped = true,
+            Ok(command) => self.waiting.push(command),
         }
     }
 }
@@ -40,27 +77,58 @@ impl<'a> Pace<'a> {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
-    use std::time::Duration;
 
     use super::*;
 
+    fn command() -> Command {
+        Command::Unaccept {
+            model: 0,
+            feature: None,
+            by: String::new(),
+            reply: tokio::sync::oneshot::channel().0,
+        }
+    }
+
+    fn busy(time: Duration) {
+        let began = Instant::now();
+        while began.elapsed() < time {}
+    }
+
     #[test]
     fn work_takes_a_tenth_of_the_time() {
-        let (_keep, stop) = mpsc::channel();
+        let (_keep, commands) = mpsc::channel();
         let started = Instant::now();
-        let work = || {
-            let began = Instant::now();
-            while began.elapsed() < Duration::from_millis(2) {}
-        };
-        Pace::gentle(&stop).slice(work);
+        Pace::gentle(&commands).slice(|| busy(Duration::from_millis(2)));
         assert!(started.elapsed() >= Duration::from_millis(20));
     }
 
     #[test]
     fn a_stop_ends_the_check() {
-        let (hang_up, stop) = mpsc::channel();
+        let (hang_up, commands) = mpsc::channel();
+        hang_up.send(Command::Stop).unwrap();
+        let mut pace = Pace::gentle(&commands);
+        assert_eq!(pace.slice(|| 1), None);
+        assert!(pace.stopped());
         drop(hang_up);
-        assert_eq!(Pace::gentle(&stop).slice(|| 1), None);
+        assert_eq!(Pace::gentle(&commands).slice(|| 1), None);
         assert_eq!(Pace::hurried().slice(|| 1), Some(1));
+    }
+
+    #[test]
+    fn a_command_ends_the_rests_and_a_stop_still_gets_through() {
+        let (sender, commands) = mpsc::channel();
+        let mut pace = Pace::gentle(&commands);
+        sender.send(command()).unwrap();
+        let started = Instant::now();
+        for _ in 0..20 {
+            assert_eq!(pace.slice(|| busy(Duration::from_millis(5))), Some(()));
+        }
+        // With rests it would take 1,000 ms.
+        assert!(started.elapsed() < Duration::from_millis(500));
+        sender.send(command()).unwrap();
+        sender.send(Command::Stop).unwrap();
+        assert_eq!(pace.slice(|| 1), Some(1));
+        assert_eq!(pace.slice(|| 1), None);
+        assert_eq!(pace.into_waiting().len(), 2);
     }
 }

@@ -5,12 +5,14 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicI64;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 use rusqlite::{Transaction, TransactionBehavior};
 
+use crate::drift::accept::End;
 use crate::timestamp::Timestamp;
 
 use super::layout::{Layout, segments};
@@ -18,7 +20,7 @@ use super::reader::{Reader, Source};
 use super::space::Limits;
 use super::writer::{ModelState, Writer};
 use super::{Config, Error, Gap, ModelSpec, OpenedModel};
-use super::{beside, error, history, quarantine, schema, thinning};
+use super::{accepted, beside, error, history, quarantine, schema, thinning};
 
 /// The first SQLite without the WAL-reset bug (sqlite.org/wal.html#the_wal_reset_bug).
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -196,7 +198,7 @@ fn prepare(
         let (model, reference) = reference(connection, layout.number, spec, next.row, now)?;
         sources.push(Source {
             layout: layout.clone(),
-            first_row: model.first_row,
+            first_row: AtomicI64::new(model.first_row),
         });
         states.push(ModelState::load(
             connection,
@@ -281,25 +283,72 @@ fn reference(
             since: Timestamp(since),
             first_row,
             alarms: history::alarms(connection, number)?,
+            accepted: accepted::in_force(connection, number)?,
             fresh: false,
             thinned: thinning::overall(&segments),
         };
         return Ok((model, id));
     }
-    connection.execute(
-        "INSERT INTO reference_data (model, version, hash, since, first_row) VALUES (?1, ?2, ?3, ?4, ?5)",
-        (number, &spec.version, &spec.reference_hash, now.0, next_row),
-    )?;
-    let id = connection.last_insert_rowid();
-    history::clear_alarms(connection, number)?;
+    let began = begin(connection, number, spec.into(), next_row, now)?;
     let model = OpenedModel {
         since: now,
         first_row: next_row,
         alarms: Default::default(),
+        accepted: Vec::new(),
         fresh: true,
         thinned: thinning::overall(&segments(connection, number)?),
     };
-    Ok((model, id))
+    Ok((model, began))
+}
+
+/// What the rows from now on belong to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Identity<'a> {
+    pub(super) version: &'a str,
+    pub(super) reference_hash: Option<&'a str>,
+}
+
+impl<'a> From<&'a ModelSpec> for Identity<'a> {
+    fn from(spec: &'a ModelSpec) -> Self {
+        Self {
+            version: &spec.version,
+            reference_hash: spec.reference_hash.as_deref(),
+        }
+    }
+}
+
+/// Begins another reference or version of a model: what stood was about the one before. Returns its
+/// id.
+pub(super) fn begin(
+    connection: &Connection,
+    number: i64,
+    identity: Identity<'_>,
+    next_row: i64,
+    now: Timestamp,
+) -> rusqlite::Result<i64> {
+    let before: Option<Option<String>> = connection
+        .query_row(
+            "SELECT hash FROM reference_data WHERE model = ?1 ORDER BY id DESC LIMIT 1",
+            [number],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let Identity {
+        version,
+        reference_hash,
+    } = identity;
+    connection.execute(
+        "INSERT INTO reference_data (model, version, hash, since, first_row) VALUES (?1, ?2, ?3, ?4, ?5)",
+        (number, version, reference_hash, now.0, next_row),
+    )?;
+    let id = connection.last_insert_rowid();
+    history::clear_alarms(connection, number)?;
+    let why = match before {
+        Some(hash) if hash.as_deref() == reference_hash => End::VersionChanged,
+        _ => End::ReferenceChanged,
+    };
+    accepted::end_all(connection, number, why, now)?;
+    Ok(id)
 }
 
 /// Models the file holds that are no longer configured: retention goes on for them.

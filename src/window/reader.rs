@@ -2,6 +2,7 @@
 
 use std::collections::BinaryHeap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -30,7 +31,7 @@ pub(super) struct Source {
     /// Its table.
     pub(super) layout: Layout,
     /// The first row of the version and reference in force.
-    pub(super) first_row: i64,
+    pub(super) first_row: AtomicI64,
 }
 
 // === impl Reader ===
@@ -47,7 +48,7 @@ impl Reader {
             let limit = i64::try_from(newest).unwrap_or(i64::MAX);
             let mut statement = connection.prepare(&sql)?;
             let mut rows: Vec<StoredRow> = statement
-                .query_map((source.first_row, limit), |row| {
+                .query_map((source.first_row.load(Ordering::Acquire), limit), |row| {
                     source.layout.read(row, self.seed)
                 })?
                 .collect::<rusqlite::Result<_>>()?;
@@ -92,7 +93,7 @@ impl Reader {
             "SELECT id FROM {table} INDEXED BY {table}_time \
              WHERE time >= ?1 AND checked AND id >= ?2"
         ))?;
-        let mut rows = statement.query((from.0, source.first_row))?;
+        let mut rows = statement.query((from.0, source.first_row.load(Ordering::Acquire)))?;
         let mut kept: BinaryHeap<(u32, i64)> = BinaryHeap::new();
         let mut complete = true;
         while let Some(row) = rows.next()? {

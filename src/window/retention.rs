@@ -6,6 +6,7 @@ use rusqlite::{Transaction, TransactionBehavior};
 
 use crate::timestamp::Timestamp;
 
+use super::accepted;
 use super::layout::table;
 use super::thinning;
 use super::writer::Writer;
@@ -255,7 +256,7 @@ impl Writer {
                  OR id <= (SELECT max(id) FROM gap_data) - ?2",
             )?
             .execute((cutoff.0, GAPS))?;
-        Ok(())
+        accepted::forget(&self.connection, cutoff)
     }
 
     /// Where live pages exceed their share, thins what takes the most. Returns whether it did.

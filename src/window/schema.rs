@@ -1,7 +1,7 @@
 //! Tables and views, and how an old file becomes a current one.
 //!
 //! Base tables end in `_data` and hold integers (times in milliseconds); a person reads the views
-//! `exchanges`, `checks`, `alarms`, `gaps`, `"references"` and `rows_<model>`.
+//! `exchanges`, `checks`, `alarms`, `accepted`, `gaps`, `"references"` and `rows_<model>`.
 
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
@@ -80,7 +80,8 @@ CREATE VIEW "references" AS SELECT m.name AS model, r.version, r.hash,
   FROM reference_data r LEFT JOIN models m ON m.id = r.model;
 "#;
 
-/// What a model has learnt of its rows since the reference, as JSON; and the lower bound of a gap.
+/// What a model has learnt of its rows since the reference, as JSON; the lower bound of a gap; what was
+/// accepted as the new normal.
 const VERSION_2: &str = r#"
 ALTER TABLE models ADD COLUMN since_reference TEXT;
 ALTER TABLE check_data ADD COLUMN lower_bound REAL;
@@ -92,6 +93,17 @@ CREATE VIEW checks AS SELECT c.id,
   c.n_reference, c.n_current, c.n_effective, c.location, c.sign, c.effect, c.lower_bound
   FROM check_data c LEFT JOIN models m ON m.id = c.model
   LEFT JOIN reference_data r ON r.id = c.reference;
+CREATE TABLE accepted_data (
+  id INTEGER PRIMARY KEY, model INTEGER NOT NULL, "column" TEXT NOT NULL, test TEXT NOT NULL,
+  effect REAL NOT NULL, "by" TEXT NOT NULL, reason TEXT NOT NULL,
+  since INTEGER NOT NULL, until INTEGER NOT NULL,
+  ended INTEGER, end_reason TEXT, ended_by TEXT);
+CREATE INDEX accepted_data_in_force ON accepted_data (model) WHERE ended IS NULL;
+CREATE VIEW accepted AS SELECT a.id, m.name AS model, a."column", a.test, a.effect, a."by", a.reason,
+  strftime('%Y-%m-%dT%H:%M:%fZ', a.since / 1000.0, 'unixepoch') AS since,
+  strftime('%Y-%m-%dT%H:%M:%fZ', a.until / 1000.0, 'unixepoch') AS until,
+  strftime('%Y-%m-%dT%H:%M:%fZ', a.ended / 1000.0, 'unixepoch') AS ended, a.end_reason, a.ended_by
+  FROM accepted_data a LEFT JOIN models m ON m.id = a.model;
 "#;
 
 /// Refuses files of other programs and of newer driftds, before anything is written to them.
@@ -141,6 +153,14 @@ pub(super) fn set_meta(connection: &Connection, name: &str, value: i64) -> rusql
         .prepare_cached("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)")?
         .execute((name, value))?;
     Ok(())
+}
+
+/// Makes a file as an earlier driftd made it, to see it migrated.
+#[cfg(test)]
+pub(super) fn write_version_1(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(VERSION_1)?;
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    connection.pragma_update(None, "user_version", 1)
 }
 
 /// `name` as an SQL identifier.

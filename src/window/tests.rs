@@ -9,6 +9,7 @@ use super::*;
 use crate::exchange::{CapturedBody, DropReason, Ending};
 use crate::feature::{Cell, Column, Role};
 
+mod accepted;
 mod recovery;
 mod retention;
 mod storage;

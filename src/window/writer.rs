@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 
 use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior};
 
+use crate::drift::accept::{Acceptance, Ended};
 use crate::drift::alarm::Alarms;
 use crate::drift::current::Thinned;
 use crate::timestamp::Timestamp;
@@ -14,9 +15,9 @@ use crate::timestamp::Timestamp;
 use super::figures::{Figures, Live};
 use super::history::{self, Check};
 use super::layout::{self, Layout};
-use super::opening::Next;
+use super::opening::{self, Identity, Next};
 use super::space::Limits;
-use super::{CommitError, Committed, Gap, Record, RowId, cells, schema};
+use super::{CommitError, Committed, Gap, Record, RowId, accepted, cells, schema};
 
 /// What the writer is asked to do. Its answer follows the COMMIT.
 #[derive(Debug)]
@@ -30,6 +31,21 @@ pub(super) enum Message {
     Check {
         check: Check,
         reply: SyncSender<rusqlite::Result<()>>,
+    },
+    /// Store what was accepted and what no longer is.
+    Accepted {
+        model: usize,
+        ended: Vec<Ended>,
+        fresh: Vec<Acceptance>,
+        reply: SyncSender<rusqlite::Result<()>>,
+    },
+    /// Begin another reference of a model; the answer is its first row.
+    Reference {
+        model: usize,
+        version: String,
+        hash: String,
+        now: Timestamp,
+        reply: SyncSender<rusqlite::Result<i64>>,
     },
     /// Store a gap.
     Gap {
@@ -189,6 +205,24 @@ impl Writer {
                     let _ = reply.send(self.save_check(&check));
                     more = self.retain(0);
                 }
+                Message::Accepted {
+                    model,
+                    ended,
+                    fresh,
+                    reply,
+                } => {
+                    let number = self.models.get(model).map_or(-1, |model| model.number);
+                    let _ = reply.send(accepted::save(&self.connection, number, &ended, &fresh));
+                }
+                Message::Reference {
+                    model,
+                    version,
+                    hash,
+                    now,
+                    reply,
+                } => {
+                    let _ = reply.send(self.begin(model, &version, &hash, now));
+                }
                 Message::Gap { gap, reply } => {
                     let saved = history::save_gap(&self.connection, &gap, &self.models);
                     let _ = reply.send(saved);
@@ -323,6 +357,31 @@ impl Writer {
             self.next.clock = advanced(self.next.clock, time);
         }
         Ok(())
+    }
+
+    /// Rows from the next one on belong to the reference with this hash.
+    fn begin(
+        &mut self,
+        model: usize,
+        version: &str,
+        hash: &str,
+        now: Timestamp,
+    ) -> rusqlite::Result<i64> {
+        let first_row = self.next.row;
+        let Some(model) = self.models.get_mut(model) else {
+            return Ok(first_row);
+        };
+        let transaction =
+            Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
+        let identity = Identity {
+            version,
+            reference_hash: Some(hash),
+        };
+        let id = opening::begin(&transaction, model.number, identity, first_row, now)?;
+        transaction.commit()?;
+        model.reference = id;
+        model.alarms = Alarms::default();
+        Ok(first_row)
     }
 
     /// The clean end: the db file holds everything, and says so.

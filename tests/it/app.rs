@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 /// Longest any test waits for anything.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Answers every POST with `{"prediction": "yes"}`, for as long as the test process lives.
 pub(super) fn model_server() -> SocketAddr {
@@ -55,14 +55,14 @@ pub(super) fn model_server() -> SocketAddr {
 }
 
 /// A running driftd, drained when dropped.
-struct Driftd {
-    addresses: Addresses,
+pub(super) struct Driftd {
+    pub(super) addresses: Addresses,
     shutdown: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// A reference of 400 people: ages 20 to 59, ten of each, and two plans.
-fn write_reference(directory: &Path, first_age: u32) {
+pub(super) fn write_reference(directory: &Path, first_age: u32) {
     let mut csv = String::from("age,plan,secret,prediction\n");
     for i in 0..400 {
         let plan = if i % 4 == 0 { "pro" } else { "basic" };
@@ -71,7 +71,7 @@ fn write_reference(directory: &Path, first_age: u32) {
     std::fs::write(directory.join("people.csv"), csv).unwrap();
 }
 
-const SETTINGS: &str = "
+pub(super) const SETTINGS: &str = "
     [window]
     path = \"driftd.db\"
     [drift]
@@ -82,7 +82,7 @@ const SETTINGS: &str = "
 
 impl Driftd {
     /// Starts in `directory`, which holds `people.csv`.
-    fn start(directory: &Path, upstream: SocketAddr, settings: &str) -> Self {
+    pub(super) fn start(directory: &Path, upstream: SocketAddr, settings: &str) -> Self {
         let path = directory.join("driftd.toml");
         let text = format!(
             "listen = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nupstream = \"http://{upstream}\"\n\
@@ -114,7 +114,7 @@ impl Driftd {
     }
 
     /// One person's prediction over a connection of its own; the status.
-    fn predict(&self, age: u32, plan: &str) -> u16 {
+    pub(super) fn predict(&self, age: u32, plan: &str) -> u16 {
         let body = format!("{{\"features\":{{\"age\":{age},\"plan\":\"{plan}\",\"secret\":7.5}}}}");
         let answer = exchange(self.addresses.proxy, "POST /predict", &body);
         assert!(answer.ends_with("{\"prediction\": \"yes\"}"), "{answer}");
@@ -122,24 +122,24 @@ impl Driftd {
     }
 
     /// 400 people like those of the reference, `older` years older.
-    fn predict_all(&self, older: u32) {
+    pub(super) fn predict_all(&self, older: u32) {
         for i in 0..400 {
             let plan = if i % 4 == 0 { "pro" } else { "basic" };
             assert_eq!(self.predict(20 + i % 40 + older, plan), 200);
         }
     }
 
-    fn json(&self, path: &str) -> Value {
+    pub(super) fn json(&self, path: &str) -> Value {
         let answer = exchange(self.addresses.admin, &format!("GET {path}"), "");
         let body = answer.split("\r\n\r\n").nth(1).unwrap();
         serde_json::from_str(body).unwrap()
     }
 
-    fn model(&self) -> Value {
+    pub(super) fn model(&self) -> Value {
         self.json("/api/v1/drift")["models"][0].clone()
     }
 
-    fn feature(&self, name: &str) -> Value {
+    pub(super) fn feature(&self, name: &str) -> Value {
         let features = self.model()["features"]
             .as_array()
             .cloned()
@@ -150,12 +150,12 @@ impl Driftd {
             .unwrap_or_default()
     }
 
-    fn tap(&self) -> Value {
+    pub(super) fn tap(&self) -> Value {
         self.json("/api/v1/status")["models"][0]["tap"].clone()
     }
 
     #[track_caller]
-    fn eventually(&self, what: &str, condition: impl Fn(&Self) -> bool) {
+    pub(super) fn eventually(&self, what: &str, condition: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !condition(self) {
             assert!(Instant::now() < deadline, "{what}: {:#}", self.model());
@@ -177,7 +177,7 @@ impl Drop for Driftd {
 }
 
 /// One request; the whole answer as text.
-fn exchange(address: SocketAddr, line: &str, body: &str) -> String {
+pub(super) fn exchange(address: SocketAddr, line: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let length = body.len();
@@ -191,7 +191,7 @@ fn exchange(address: SocketAddr, line: &str, body: &str) -> String {
     answer
 }
 
-fn database(directory: &Path) -> rusqlite::Connection {
+pub(super) fn database(directory: &Path) -> rusqlite::Connection {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
     rusqlite::Connection::open_with_flags(directory.join("driftd.db"), flags).unwrap()
 }

@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+/// The new normal: accepted over the API and by command, across restarts, until it grows.
+mod accept;
+
 /// The whole application: verdicts across restarts, what is stored, what is counted.
 mod app;
 
@@ -23,6 +26,9 @@ mod profile;
 
 /// The proxy, by raw bytes against upstreams that record bytes.
 mod proxy;
+
+/// References that change while traffic runs.
+mod reload;
 
 /// KS and chi-squared against fixtures made by scipy.
 mod statistics;

@@ -153,7 +153,7 @@ fn a_reference_beyond_its_memory_is_known_by_edges_and_says_so() {
         csv += &format!("{},{}\n", i % 7, i.wrapping_mul(2_654_435_761));
     }
     std::fs::write(at.join("large.csv"), csv).unwrap();
-    let config = "upstream = \"http://127.0.0.1:1\"\nreference = \"large.csv\"\n[drift]\nreference_max_bytes = \"200KB\"\n";
+    let config = "upstream = \"http://127.0.0.1:1\"\nreference = \"large.csv\"\n[drift]\nreference_max_bytes = \"100KB\"\n";
     std::fs::write(at.join("driftd.toml"), config).unwrap();
     let made = [
         "profile",
@@ -169,7 +169,7 @@ fn a_reference_beyond_its_memory_is_known_by_edges_and_says_so() {
         said.contains("1 of the distributions compared are known by 4096 values"),
         "{said}"
     );
-    assert!(said.contains("195.3 KiB"), "{said}");
+    assert!(said.contains("97.7 KiB"), "{said}");
     let refused = driftd(
         at,
         &["profile", "large.csv", "-o", "p.json", "--error", "2"],

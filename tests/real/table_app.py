@@ -26,6 +26,8 @@ NUMERIC = [
     "wind_gust",
     "pressure",
 ]
+# Of these, what holds a few integers that come again and again: categories in numbers.
+CODED = ["departure_hour"]
 TARGET = "arrival"
 
 

@@ -99,21 +99,22 @@ def test_json_says_what_scipy_says(tmp_path):
     one, two = table_app.read_features(before), table_app.read_features(after)
     flagged = set()
     for name in [*table_app.CATEGORICAL, *table_app.NUMERIC]:
-        test, of = ("ks", ks) if name in table_app.NUMERIC else ("chi2", chi2)
+        numeric = name in table_app.NUMERIC and name not in table_app.CODED
+        test, of = ("ks", ks) if numeric else ("chi2", chi2)
         expected = of([row[name] for row in one], [row[name] for row in two])
         assert_equals_scipy(check(model, name, test), expected, name)
-        assert feature(model, name)["drifted"] == (expected[1] < 0.05), (name, expected)
+        assert check(model, name, test)["drifted"] == (expected[1] < 0.05), (name, expected)
         if expected[1] < 0.05:
             flagged.add(name)
     assert flagged >= {"temperature"}
     # Two files are compared in every column, target and prediction among them.
     compared = {*table_app.CATEGORICAL, *table_app.NUMERIC}
-    assert drifted_features(model) & compared == flagged
+    assert drifted_features(model) & compared >= flagged
     assert {f["name"] for f in model["features"]} == compared | {"arrival", "prediction"}
 
 
 def test_adjusted_p_values_are_bonferronis(tmp_path):
-    """Over five columns, as scipy's p-value times five."""
+    """Over four tests of four columns and three of the fifth, as scipy's p-value times nineteen."""
     shifted = rewritten(IRIS, tmp_path / "shifted.csv", narrower)
     process = compare(tmp_path, IRIS, shifted, "--decision", "pvalue")
     [line] = [line.split() for line in process.stdout.splitlines() if line.startswith("sepal_width")]
@@ -121,7 +122,7 @@ def test_adjusted_p_values_are_bonferronis(tmp_path):
     after = [float(row["sepal_width"]) for row in read(shifted)]
     p = ks(before, after)[1]
     assert float(line[6]) == pytest.approx(p, rel=1e-3)
-    assert float(line[7]) == pytest.approx(min(1, 5 * p), rel=1e-3)
+    assert float(line[7]) == pytest.approx(min(1, 19 * p), rel=1e-3)
 
 
 def narrower(row):
@@ -180,9 +181,10 @@ def test_a_report_of_a_living_window_says_what_the_living_driftd_says(
         assert stored[key] == live[key], key
     assert stored["reference"]["hash"] == live["reference"]["hash"]
     assert stored["window"]["rows"] == len(moved)
-    assert [a["feature"] for a in stored["alarms"]] == [
+    # An alarm a test: more than one may stand for a feature.
+    assert {a["feature"] for a in stored["alarms"]} == {
         f["name"] for f in live["features"] if f["drifted"]
-    ]
+    }
     # No row came since, so a later check of the same rows finds the same.
     for item in live["features"]:
         assert feature(stored, item["name"])["checks"] == item["checks"]

@@ -74,7 +74,7 @@ def test_promql_returns_the_drift_gauges_at_their_right_values(drifted, started,
         assert {n: found.get(n) for n in expected} == pytest.approx(expected, rel=1e-12), metric
 
     # What an alert asks, and what a person does.
-    [(labels, _)] = prometheus.query('driftd_drift_detected{role="feature", span="main"} == 1')
+    [(labels, _)] = prometheus.query('driftd_drift_detected{role="feature", test="ks", span="main"} == 1')
     assert labels["feature"] == "sepal_width"
     for labels, value in prometheus.query('driftd_drift_state{model="iris"} == 1'):
         assert feature(model, labels["feature"])["state"] == labels["state"], value

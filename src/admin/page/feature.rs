@@ -19,6 +19,8 @@ pub(super) struct Shown {
     pub(super) drawn: bool,
     /// A link points at it.
     pub(super) selected: bool,
+    /// Until when drift of it is accepted, where it is.
+    pub(super) accepted: Option<Timestamp>,
 }
 
 /// Writes a column's article.
@@ -36,12 +38,17 @@ pub(super) fn render(
     let id = format!("f-{model}-{role}-{}", Encoded(&feature.name));
     let kind = feature.kind.map_or("", Kind::as_str);
     let word = tone::word(feature.state, feature.level);
+    let badge = shown.accepted.map_or_else(String::new, |until| {
+        let day = until.to_string();
+        let day = day.get(..10).unwrap_or(&day);
+        format!(" <span class=\"badge\">accepted until {day}</span>")
+    });
     let selected = if shown.selected { " data-selected" } else { "" };
     let _ = write!(
         html,
         "<article class=\"feature tone-{}\" data-feature=\"{name}\" data-role=\"{role}\" \
          data-state=\"{}\"{selected}><details id=\"{id}\"{}><summary{}><h4>{name}</h4>\
-         <span class=\"kind\">{kind} {role}</span>{}\
+         <span class=\"kind\">{kind} {role}{badge}</span>{}\
          <span class=\"verdict\">{}<strong>{word}</strong></span></summary>",
         tone.class(),
         feature.state.as_str(),
@@ -154,8 +161,10 @@ fn effects(html: &mut String, checks: &[CheckReport]) {
 
 fn facts(html: &mut String, feature: &FeatureReport, now: Timestamp) {
     html.push_str("<dl class=\"facts\">");
-    if let Some(since) = feature.since.filter(|_| feature.state == State::Drifted) {
-        fact(html, "Drifted since", text::ago(since, now));
+    match (feature.since, feature.state) {
+        (Some(since), State::Drifted) => fact(html, "Drifted since", text::ago(since, now)),
+        (Some(since), State::Accepted) => fact(html, "Differs since", text::ago(since, now)),
+        _ => {}
     }
     if let Some(severity) = feature.severity {
         fact(html, "Severity", text::number(severity));

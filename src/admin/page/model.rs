@@ -294,6 +294,10 @@ fn features(html: &mut String, model: &ModelReport, selection: &Selection, now: 
             open: selected || index == 0 || (bad && index < OPEN),
             drawn: selected || index < DRAWN,
             selected,
+            accepted: (model.accepted.iter())
+                .filter(|a| a.feature == *feature.name)
+                .map(|a| a.until)
+                .min(),
         };
         feature::render(html, model.model.as_str(), feature, shown, now);
     }

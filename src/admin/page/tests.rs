@@ -1,4 +1,5 @@
-use crate::drift::report::{FeatureReport, State};
+use crate::drift::accept::{Acceptance, Acceptances, Terms};
+use crate::drift::report::{FeatureReport, State, Test};
 
 use super::super::tests::sample::{self, HOSTILE, NOW};
 use super::*;
@@ -195,4 +196,33 @@ fn the_policy_holds_the_hashes_of_what_is_inlined() {
 #[test]
 fn the_title_counts_the_alarms() {
     assert!(page("").contains("<title>(1) Drift · driftd</title>"));
+}
+
+#[test]
+fn what_is_accepted_says_so_and_by_whom() {
+    let mut report = sample::report();
+    let model = &mut report.models[0];
+    model.features = vec![sample::numeric("petal", 2.0)];
+    model.checks.clear();
+    let terms = Terms {
+        by: "mira <m>".to_owned(),
+        reason: "a new web form".to_owned(),
+        length: std::time::Duration::from_secs(7 * 86_400),
+    };
+    let d = model.features[0].checks[0].effect.unwrap();
+    let accepted = Acceptance::new("petal".to_owned(), Test::Ks, d, &terms, NOW);
+    let ended = Acceptances::new(vec![accepted]).apply(model, NOW);
+    assert_eq!(ended, []);
+    let html = render(&report, &sample::status(), &Selection::default(), NOW);
+    let column = part(&html, "<article", "</article>");
+    assert!(column.contains("tone-fine"), "{column}");
+    assert!(
+        column.contains("<span class=\"badge\">accepted until 2023-11-21</span>"),
+        "{column}"
+    );
+    assert!(
+        column.contains("as mira &lt;m&gt; accepted on 2023-11-14 22:13 UTC"),
+        "{column}"
+    );
+    assert!(column.contains("a new web form"), "{column}");
 }

@@ -192,6 +192,7 @@ fn model(name: &str, state: State, features: Vec<FeatureReport>) -> ModelReport 
             spent: 0.02,
         }),
         checks: Vec::new(),
+        accepted: Vec::new(),
         features,
     }
 }

@@ -112,6 +112,7 @@ fn document(features: Vec<FeatureReport>, checks: Vec<CheckReport>) -> Document 
                 level: Level::Ok,
                 sentence: "The verdict.".to_owned(),
                 detectable: None,
+                accepted: Vec::new(),
                 groups: Vec::new(),
                 budget: None,
                 checks,

@@ -68,6 +68,7 @@ pub(super) fn report(model: &Model) -> ModelReport {
         level,
         sentence,
         detectable: None,
+        accepted: Vec::new(),
         groups: Vec::new(),
         budget: None,
         checks,

@@ -15,7 +15,7 @@ impl ModelCheck<'_> {
     /// The report over all columns checked; `cause` is that of wrong wiring, where it is suspected.
     pub(super) fn report(&mut self, cause: Option<String>) -> ModelReport {
         let main_rows = self.spans.first().map_or(0, |span| span.size);
-        let state = self.state();
+        let state = worst(&self.features);
         let checks = std::mem::take(&mut self.joint);
         let levels = self.features.iter().map(|f| f.level);
         let level = levels.chain(checks.iter().map(|check| check.level));
@@ -72,6 +72,7 @@ impl ModelCheck<'_> {
             groups: groups(&features),
             budget,
             checks,
+            accepted: Vec::new(),
             features,
         }
     }
@@ -87,23 +88,24 @@ impl ModelCheck<'_> {
             detectable_shift(least)
         })
     }
+}
 
-    /// The worst that holds for any column.
-    fn state(&self) -> State {
-        let ranked = [
-            State::Mismatch,
-            State::Drifted,
-            State::TypeChanged,
-            State::LowCoverage,
-            State::Stale,
-            State::Ok,
-            State::Constant,
-            State::Warming,
-            State::Insufficient,
-        ];
-        let holds = |state: &State| self.features.iter().any(|f| f.state == *state);
-        ranked.into_iter().find(holds).unwrap_or(State::NoReference)
-    }
+/// The worst that holds for any column.
+pub(in crate::drift) fn worst(features: &[FeatureReport]) -> State {
+    let ranked = [
+        State::Mismatch,
+        State::Drifted,
+        State::TypeChanged,
+        State::LowCoverage,
+        State::Stale,
+        State::Accepted,
+        State::Ok,
+        State::Constant,
+        State::Warming,
+        State::Insufficient,
+    ];
+    let holds = |state: &State| features.iter().any(|f| f.state == *state);
+    ranked.into_iter().find(holds).unwrap_or(State::NoReference)
 }
 
 /// Columns that began to drift at the same check, most severe first.

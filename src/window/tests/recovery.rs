@@ -23,6 +23,7 @@ fn a_restart_goes_on_where_it_stopped() {
         since: Timestamp(T0),
         first_row: 1,
         alarms: alarms(),
+        accepted: Vec::new(),
         fresh: false,
         thinned: None,
     };
@@ -66,6 +67,7 @@ fn a_new_reference_starts_over() {
         since: Timestamp(T0 + 100),
         first_row: 6,
         alarms: Alarms::default(),
+        accepted: Vec::new(),
         fresh: true,
         thinned: None,
     };

@@ -261,6 +261,7 @@ pub(super) fn report() -> ModelReport {
         groups: Vec::new(),
         budget: None,
         checks: vec![check],
+        accepted: Vec::new(),
         features: Vec::new(),
     }
 }

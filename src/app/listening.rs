@@ -1,0 +1,97 @@
+//! The admin listeners: what they answer from, and the thread they are served on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use arc_swap::ArcSwapOption;
+use tokio::net::TcpListener;
+
+use super::status::StatusSource;
+use super::{Error, spawn};
+use crate::admin::{self, Changes, Token};
+use crate::metrics::Metrics;
+use crate::model::ModelName;
+
+/// What the admin listeners answer from.
+pub(super) fn sources(
+    status: &Arc<StatusSource>,
+    models: Vec<ModelName>,
+    ready: Arc<AtomicBool>,
+    token: Arc<ArcSwapOption<Token>>,
+    changes: Changes,
+) -> Result<Arc<admin::Sources>, Error> {
+    let (gauges, status) = (Arc::clone(status), Arc::clone(status));
+    let metrics = Metrics::new(crate::metrics::Sources {
+        traffic: Arc::clone(&status.traffic),
+        tap: Arc::clone(&status.monitoring.counters),
+        report: Arc::clone(&status.monitoring.report),
+        models,
+        gauges: Arc::new(move || gauges.gauges()),
+    })?;
+    Ok(Arc::new(admin::Sources {
+        metrics: Arc::new(metrics),
+        report: Arc::clone(&status.monitoring.report),
+        ready: Arc::new(move || match ready.load(Ordering::Relaxed) {
+            true => Ok(()),
+            false => Err("draining".to_owned()),
+        }),
+        status: Arc::new(move || status.status()),
+        token,
+        changes,
+    }))
+}
+
+/// Serves page, API and metrics on a thread of their own: rendering a page never holds up traffic.
+pub(super) fn serve_admin(
+    admin: TcpListener,
+    metrics: Option<TcpListener>,
+    sources: Arc<admin::Sources>,
+) -> Result<(tokio::sync::watch::Sender<()>, JoinHandle<()>), Error> {
+    let (stop, stopped) = tokio::sync::watch::channel(());
+    let detach = |listener: TcpListener| listener.into_std();
+    let thread_error = |source| Error::Thread {
+        name: "driftd-admin",
+        source,
+    };
+    let admin = detach(admin).map_err(thread_error)?;
+    let metrics = metrics.map(detach).transpose().map_err(thread_error)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(thread_error)?;
+    let thread = spawn("driftd-admin", move || {
+        runtime.block_on(async move {
+            let ended = |mut stopped: tokio::sync::watch::Receiver<()>| async move {
+                while stopped.changed().await.is_ok() {}
+            };
+            let full = async {
+                match TcpListener::from_std(admin) {
+                    Ok(listener) => {
+                        admin::serve(
+                            listener,
+                            admin::Routes::Full,
+                            Arc::clone(&sources),
+                            ended(stopped.clone()),
+                        )
+                        .await
+                    }
+                    Err(error) => tracing::error!(%error, "Admin listener lost"),
+                }
+            };
+            let only = async {
+                if let Some(Ok(listener)) = metrics.map(TcpListener::from_std) {
+                    admin::serve(
+                        listener,
+                        admin::Routes::MetricsOnly,
+                        Arc::clone(&sources),
+                        ended(stopped.clone()),
+                    )
+                    .await;
+                }
+            };
+            tokio::join!(full, only);
+        });
+    })?;
+    Ok((stop, thread))
+}

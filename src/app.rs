@@ -40,7 +40,7 @@ use listening::{serve_admin, sources};
 use models::Prepared;
 use monitoring::{Monitoring, Shared, may_work_later};
 pub use reload::Reload;
-use reload::Request;
+use reload::{Failures, Request};
 use status::StatusSource;
 
 /// Time for everything between the signal and the exit; Kubernetes kills after 30 s.
@@ -295,6 +295,7 @@ impl Bound {
                 durations: Arc::new(Durations::new(names.len())),
                 window: Arc::default(),
                 commands: Arc::default(),
+                failures: Arc::new(Failures::new(names.len())),
             },
             models,
             config,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::models::{self, Prepared};
-use super::reload::{Reload, Reloader, Source};
+use super::reload::{Failures, Reload, Reloader, Source};
 use super::{Error, spawn};
 use crate::admin::Token;
 use crate::config::Config;
@@ -50,6 +50,8 @@ pub(super) struct Shared {
     pub(super) window: Arc<OnceLock<Window>>,
     /// Where the monitor takes commands; set once it runs.
     pub(super) commands: Commands,
+    /// Reloads that failed.
+    pub(super) failures: Arc<Failures>,
 }
 
 /// Where the monitor takes commands, once it runs.
@@ -115,6 +117,7 @@ impl Monitoring {
                 .filter_map(|(index, (model, prepared))| Source::new(index, model, prepared))
                 .collect(),
             commands: Arc::clone(&self.shared.commands),
+            failures: Arc::clone(&self.shared.failures),
             token_source: self.config.admin_token.clone(),
             token,
         }

@@ -8,7 +8,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
@@ -77,9 +77,14 @@ pub(super) struct Reloader {
     pub(super) reload: Reload,
     pub(super) sources: Vec<Source>,
     pub(super) commands: Commands,
+    pub(super) failures: Arc<Failures>,
     pub(super) token_source: TokenSource,
     pub(super) token: Arc<ArcSwapOption<Token>>,
 }
+
+/// Reloads that failed, by the model's index.
+#[derive(Debug)]
+pub(super) struct Failures(Box<[AtomicU64]>);
 
 /// The reference file of one model.
 #[derive(Debug)]
@@ -141,6 +146,27 @@ impl Reload {
     }
 }
 
+// === impl Failures ===
+
+impl Failures {
+    /// None yet, for so many models.
+    pub(super) fn new(models: usize) -> Self {
+        Self((0..models).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    /// Of the model at `index`.
+    pub(super) fn of(&self, index: usize) -> u64 {
+        let count = self.0.get(index);
+        count.map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    fn note(&self, index: usize) {
+        if let Some(count) = self.0.get(index) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
 // === impl Stamp ===
 
 impl Stamp {
@@ -192,7 +218,9 @@ impl Reloader {
             if self.reload.is_ending() {
                 break;
             }
-            source.reload(&self.commands, &mut outcome);
+            if !source.reload(&self.commands, &mut outcome) {
+                self.failures.note(source.index);
+            }
         }
         outcome
     }
@@ -218,7 +246,9 @@ impl Reloader {
             if found.is_none() || found == source.read {
                 source.pending = None;
             } else if found == source.pending {
-                source.reload(&self.commands, &mut Outcome::default());
+                if !source.reload(&self.commands, &mut Outcome::default()) {
+                    self.failures.note(source.index);
+                }
             } else {
                 source.pending = found;
             }
@@ -249,7 +279,8 @@ impl Source {
         Stamp::of(&reference.path)
     }
 
-    fn reload(&mut self, commands: &Commands, outcome: &mut Outcome) {
+    /// Reads the file and puts what it holds in force; whether that could be done.
+    fn reload(&mut self, commands: &Commands, outcome: &mut Outcome) -> bool {
         // Taken before reading: a file replaced meanwhile is read again at the next looks.
         let stamp = self.stamp();
         let name = self.model.name.to_string();
@@ -277,7 +308,9 @@ impl Source {
                 "Reference not reloaded; the one in force stays"
             );
         }
+        let done = problems.is_empty();
         outcome.problems.extend(problems);
+        done
     }
 
     /// Whether another reference is in force now.

@@ -51,6 +51,7 @@ impl StatusSource {
                 window_newest_row: figures.newest,
                 upstream_up: self.upstream_up(index),
                 check_duration: self.monitoring.durations.last(index),
+                reload_failures: self.monitoring.failures.of(index),
             }
         };
         Gauges {

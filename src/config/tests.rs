@@ -252,3 +252,62 @@ fn spans_that_cannot_work_are_refused() {
         "{found:#?}"
     );
 }
+
+fn from_environment(variables: &[(&str, &str)]) -> Result<Config, Problems> {
+    let variables =
+        (variables.iter()).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    file.write_all(UPSTREAM.as_bytes()).unwrap();
+    load(Some(file.path()), variables, Given::default())
+}
+
+#[test]
+fn the_token_comes_from_file_environment_or_a_file_of_its_own() {
+    let none = from_toml(UPSTREAM).unwrap().admin_token;
+    assert_eq!(none, TokenSource::None);
+    let written = format!("admin_token = \"0123456789\"\n{UPSTREAM}");
+    let written = from_toml(&written).unwrap();
+    assert!(
+        written
+            .admin_token
+            .read()
+            .unwrap()
+            .unwrap()
+            .is(b"0123456789")
+    );
+    let shown = format!("{written:?}");
+    assert!(!shown.contains("0123456789"), "{shown}");
+    let given = from_environment(&[("DRIFTD_ADMIN_TOKEN", "abcdefghij")]).unwrap();
+    assert!(given.admin_token.read().unwrap().unwrap().is(b"abcdefghij"));
+    // Relative to the configuration where it is written there, as it stands where it is not.
+    let given = from_environment(&[("DRIFTD_ADMIN_TOKEN_FILE", "run/token")]).unwrap();
+    assert_eq!(given.admin_token, TokenSource::File("run/token".into()));
+    let written = from_toml(&format!("admin_token_file = \"token\"\n{UPSTREAM}")).unwrap();
+    let TokenSource::File(path) = written.admin_token else {
+        panic!("{:?}", written.admin_token);
+    };
+    assert!(path.is_absolute() && path.ends_with("token"), "{path:?}");
+}
+
+#[test]
+fn what_is_wrong_with_a_token_is_said_without_it() {
+    for (text, part) in [
+        ("admin_token = \"s3cret!\"", "characters"),
+        ("admin_token = \"s3cret! with a space\"", "no spaces"),
+        (
+            "admin_token = \"s3cret!s3cret!\"\nadmin_token_file = \"x\"",
+            "either",
+        ),
+        ("admin_token = 12345678", "write a string"),
+        ("admin_token_file = \"\"", "the path"),
+    ] {
+        let said = from_toml(&format!("{text}\n{UPSTREAM}"))
+            .unwrap_err()
+            .to_string();
+        assert!(said.contains(part), "{text}: {said}");
+        assert!(
+            !said.contains("s3cret") && !said.contains("12345678"),
+            "{said}"
+        );
+    }
+}

@@ -104,6 +104,8 @@ catalogue! {
         "Rows compared with the reference.";
     REFERENCE_ROWS: Gauge "driftd_reference_rows" ["model"]
         "Rows of the reference.";
+    REFERENCE_RELOAD_FAILURES: Counter "driftd_reference_reload_failures_total" ["model"]
+        "Reloads that left the reference before them in force, because the file could not be used.";
     REFERENCE_LOADED_TIMESTAMP: Gauge "driftd_reference_loaded_timestamp_seconds" ["model"]
         "When the reference came into force.";
 

@@ -42,6 +42,8 @@ pub struct ModelGauges {
     pub upstream_up: Option<bool>,
     /// How long the last check took; `None` before the first.
     pub check_duration: Option<Duration>,
+    /// Reloads of the reference that failed.
+    pub reload_failures: u64,
 }
 
 /// Everything the scalars are read from, as it was when the scrape began.
@@ -154,6 +156,14 @@ const SCALARS: &[(Series, Observe)] = &[
         catalogue::DRIFT_LAST_EVALUATION_TIMESTAMP,
         |snapshot, _, observe| {
             per_report(snapshot, observe, |model| model.evaluated_at.map(seconds));
+        },
+    ),
+    (
+        catalogue::REFERENCE_RELOAD_FAILURES,
+        |snapshot, models, observe| {
+            per_model(snapshot, models, observe, |model| {
+                Some(model.reload_failures as f64)
+            });
         },
     ),
     (

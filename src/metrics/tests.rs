@@ -170,6 +170,7 @@ fn metrics(report: Report, busy: bool) -> Metrics {
                 window_rows: Some(42),
                 window_newest_row: Some(NOW),
                 upstream_up: Some(false),
+                reload_failures: 3,
                 check_duration: Some(Duration::from_millis(250)),
             }],
         };
@@ -252,6 +253,7 @@ fn exposes_the_figures() {
         r#"driftd_current_rows{model="iris",span="main"} 100"#,
         r#"driftd_current_rows{model="iris",span="fast"} 90"#,
         r#"driftd_drift_check_duration_seconds{model="iris"} 0.25"#,
+        r#"driftd_reference_reload_failures_total{model="iris"} 3"#,
         r#"driftd_drift_statistic{model="iris",version="2026-11",feature="sepal",role="feature",test="ks",span="main"} 0.25"#,
         r#"driftd_drift_detected{model="iris",version="2026-11",feature="sepal",role="feature",test="ks",span="fast"} 1"#,
         r#"driftd_drift_since_timestamp_seconds{model="iris",version="2026-11",feature="sepal",role="feature"} 1700000000"#,

@@ -94,6 +94,14 @@ fn a_good_file_takes_over_while_traffic_runs_and_a_broken_one_does_not() {
                 assert_eq!(hash(&driftd.model()), hash(&before));
             }
             assert_eq!(driftd.feature("age")["state"], "accepted");
+            let metrics = exchange(admin, "GET /metrics", "");
+            let failures = r#"driftd_reference_reload_failures_total{model="people"} "#;
+            let failures = metrics
+                .lines()
+                .find_map(|line| line.strip_prefix(failures))
+                .unwrap();
+            // The look at the files may have come upon one as well.
+            assert!(failures.parse::<f64>().unwrap() >= 4.0, "{failures}");
 
             // Retrained on the older people.
             replace(directory.path(), &people(45));

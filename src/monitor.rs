@@ -2,7 +2,8 @@
 //! verdicts, writes the history, publishes the report.
 //!
 //! Invariant: it runs on a thread of its own at the lowest priority, in slices of one column with
-//! rests nine times as long between them, and nothing on the path of traffic waits for it.
+//! rests nine times as long between them (but for checks a person waits for), and nothing on the
+//! path of traffic waits for it.
 
 mod command;
 mod obey;
@@ -187,6 +188,7 @@ impl Monitor {
     pub fn run(mut self, commands: &Receiver<Command>) {
         lower_priority();
         let mut next = Instant::now() + self.config.every;
+        let mut yields = true;
         loop {
             let wait = next.saturating_duration_since(Instant::now());
             match commands.recv_timeout(wait) {
@@ -197,7 +199,7 @@ impl Monitor {
                     continue;
                 }
             }
-            let mut pace = Pace::gentle(commands);
+            let mut pace = Pace::gentle(commands, yields);
             // A defect in one check must not end all later ones.
             let check = AssertUnwindSafe(|| self.check(Timestamp::now(), &mut pace));
             if catch_unwind(check).is_err() {
@@ -206,9 +208,14 @@ impl Monitor {
             if pace.stopped() {
                 break;
             }
-            pace.into_waiting()
-                .into_iter()
-                .for_each(|command| self.obey(command));
+            // Ended for a person who waits, it is made again at once, and then to its end.
+            let again = pace.interrupted();
+            yields = !again;
+            let waiting = pace.into_waiting();
+            waiting.into_iter().for_each(|command| self.obey(command));
+            if again {
+                continue;
+            }
             // A check that took longer than its interval does not run again at once.
             next = (next + self.config.every).max(Instant::now());
         }

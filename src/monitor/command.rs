@@ -12,8 +12,9 @@ pub const MOST_WAITING: usize = 16;
 /// Where the outcome of a command goes.
 pub type Reply<T> = oneshot::Sender<Result<T, Refused>>;
 
-/// A command. One that comes during a check ends the rests of that check, and is obeyed after it:
-/// within the time the check itself takes.
+/// A command. One that comes during a check ends it and is obeyed at once; the check is then made
+/// again. One that comes during that second check ends only its rests, so that a stream of commands
+/// cannot keep checks from being made.
 #[derive(Debug)]
 pub enum Command {
     /// Accept drift as the new normal.

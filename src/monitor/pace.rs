@@ -14,6 +14,8 @@ pub(super) struct Pace<'a> {
     commands: Option<&'a Receiver<Command>>,
     /// Commands that came meanwhile. While one waits there is no rest: a person waits for its reply.
     waiting: Vec<Command>,
+    /// Whether the first command ends the check.
+    yields: bool,
     stopped: bool,
 }
 
@@ -23,30 +25,37 @@ impl<'a> Pace<'a> {
         Self {
             commands: None,
             waiting: Vec::new(),
+            yields: false,
             stopped: false,
         }
     }
 
-    /// Rests after every slice, for as long as no command comes.
-    pub(super) const fn gentle(commands: &'a Receiver<Command>) -> Self {
+    /// Rests after every slice. A command ends the check where it `yields`, else its rests.
+    pub(super) const fn gentle(commands: &'a Receiver<Command>, yields: bool) -> Self {
         Self {
             commands: Some(commands),
             waiting: Vec::new(),
+            yields,
             stopped: false,
         }
     }
 
-    /// Does one slice of work and rests. `None`: asked to stop.
+    /// Does one slice of work and rests. `None`: the check is to end here.
     pub(super) fn slice<T>(&mut self, work: impl FnOnce() -> T) -> Option<T> {
         let started = Instant::now();
         let done = work();
         self.rest(started.elapsed() * REST);
-        (!self.stopped).then_some(done)
+        (!self.stopped && !self.interrupted()).then_some(done)
     }
 
     /// Whether it was asked to stop.
     pub(super) const fn stopped(&self) -> bool {
         self.stopped
+    }
+
+    /// Whether a command ended the check.
+    pub(super) const fn interrupted(&self) -> bool {
+        self.yields && !self.waiting.is_empty()
     }
 
     /// The commands that came meanwhile, in their order.
@@ -98,7 +107,7 @@ mod tests {
     fn work_takes_a_tenth_of_the_time() {
         let (_keep, commands) = mpsc::channel();
         let started = Instant::now();
-        Pace::gentle(&commands).slice(|| busy(Duration::from_millis(2)));
+        Pace::gentle(&commands, false).slice(|| busy(Duration::from_millis(2)));
         assert!(started.elapsed() >= Duration::from_millis(20));
     }
 
@@ -106,18 +115,29 @@ mod tests {
     fn a_stop_ends_the_check() {
         let (hang_up, commands) = mpsc::channel();
         hang_up.send(Command::Stop).unwrap();
-        let mut pace = Pace::gentle(&commands);
+        let mut pace = Pace::gentle(&commands, false);
         assert_eq!(pace.slice(|| 1), None);
         assert!(pace.stopped());
         drop(hang_up);
-        assert_eq!(Pace::gentle(&commands).slice(|| 1), None);
+        assert_eq!(Pace::gentle(&commands, false).slice(|| 1), None);
         assert_eq!(Pace::hurried().slice(|| 1), Some(1));
+    }
+
+    #[test]
+    fn a_command_ends_a_check_that_yields() {
+        let (sender, commands) = mpsc::channel();
+        let mut pace = Pace::gentle(&commands, true);
+        assert_eq!(pace.slice(|| 1), Some(1));
+        sender.send(command()).unwrap();
+        assert_eq!(pace.slice(|| busy(Duration::from_millis(1))), None);
+        assert!(pace.interrupted() && !pace.stopped());
+        assert_eq!(pace.into_waiting().len(), 1);
     }
 
     #[test]
     fn a_command_ends_the_rests_and_a_stop_still_gets_through() {
         let (sender, commands) = mpsc::channel();
-        let mut pace = Pace::gentle(&commands);
+        let mut pace = Pace::gentle(&commands, false);
         sender.send(command()).unwrap();
         let started = Instant::now();
         for _ in 0..20 {

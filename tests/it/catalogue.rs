@@ -49,7 +49,8 @@ fn the_readme_lists_every_series_and_no_other() {
     );
     let names: Vec<&str> = ALL.iter().map(|series| series.name).collect();
     for word in readme.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
-        if word.starts_with("driftd_") {
+        // The first key of a profile is none either.
+        if word.starts_with("driftd_") && word != "driftd_profile" {
             assert!(
                 names.contains(&word),
                 "README names {word}, which is no series"

@@ -238,7 +238,13 @@ impl PolicyAt {
             let size = careful(size.max(1.0)).floor().max(1.0) as u64;
             let p = PValue {
                 p: kstwo::sf(result.statistic, size),
-                log10_p: kstwo::log10_sf(result.statistic, size).max(result.p.log10_p),
+                log10_p: kstwo::log10_sf(result.statistic, size),
+            };
+            // Fewer values never say more.
+            let p = if p.log10_p < result.p.log10_p {
+                result.p
+            } else {
+                p
             };
             (Some(distance).filter(|d| *d < 1.0), p)
         };

@@ -63,6 +63,8 @@ impl ModelCheck<'_> {
         let policy = bench.policy.at(at, self.subject.tests);
         let decision = policy.decide(tested, worth, raised.is_some(), self.memo);
         let obstacle = self.obstacle(span, measured, tested);
+        // One and the same value on both sides is the best evidence that nothing differs any more.
+        let obstacle = obstacle.filter(|what| *what != State::Constant || raised.is_none());
         if let (None, Some(decision)) = (obstacle, decision)
             && (span.ripe() || standing.is_none())
         {

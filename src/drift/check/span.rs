@@ -63,6 +63,10 @@ impl SpanRows {
     /// What this part of its rows is worth, in independent values, where consecutive rows have the
     /// autocorrelation time `tau`.
     pub(super) fn worth(&self, part: usize, tau: f64) -> f64 {
+        if tau <= 1.0 {
+            // Exactly: a rounding error would turn the exact law into an asymptotic one.
+            return part as f64;
+        }
         let size = self.size.max(1) as u64;
         let population = (self.population.max(1.0) as u64).max(size);
         dependence::n_effective(size, population, tau) * part as f64 / size as f64

@@ -383,3 +383,42 @@ fn an_alarm_raised_after_a_quiet_time_is_not_cleared_by_a_stricter_check() {
     let calm = model.check(rows(601, 801, 0.0), None, quiet + 120);
     assert_eq!(calm.report.drifted, Some(false));
 }
+
+#[test]
+fn what_is_back_to_what_it_was_ends_its_alarm() {
+    let gone = |from: i64, each: i64| -> Vec<Entry> {
+        let value = |id: i64| match id % each {
+            0 => Value::Missing,
+            _ => Value::Number((id * 7 % 1000) as f64),
+        };
+        (from..from + 400).map(|id| entry(id, value(id))).collect()
+    };
+    let mut model = Model::new(Rule::Budget);
+    model.length = None;
+    let report = model.check(gone(1, 3), Some(1.0), 86_400).report;
+    assert_eq!(report.drifted, Some(true));
+    // None is missing any more, as in the reference.
+    let report = model.check(gone(1000, 5000), Some(1.0), 2 * 86_400).report;
+    assert_eq!(report.drifted, Some(false), "{}", report.sentence);
+
+    // A constant that was another for a while.
+    let constant = |from: i64, value: f64| -> Vec<Entry> {
+        (from..from + 400)
+            .map(|id| entry(id, Value::Number(value)))
+            .collect()
+    };
+    let mut model = Model::new(Rule::Budget);
+    model.length = None;
+    let cells = (0..1000).map(|_| Cell::Number(5.0));
+    model.reference.columns = vec![Some(ColumnReference::new(Kind::Numeric, cells))];
+    for (value, from, drifted) in [(5.0, 1, false), (6.0, 1000, true), (5.0, 2000, false)] {
+        let rows = constant(from, value);
+        let report = model.check(rows, Some(1.0), 86_400 + from).report;
+        assert_eq!(
+            report.drifted,
+            Some(drifted),
+            "{value}: {}",
+            report.sentence
+        );
+    }
+}

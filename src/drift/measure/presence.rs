@@ -29,18 +29,20 @@ pub(super) fn mistyped(side: Side<'_>, values: &Values) -> Tested {
 fn share(test: Test, reference: [u64; 2], current: [u64; 2]) -> Tested {
     let total = |[with, without]: [u64; 2]| with + without;
     let comparable = total(reference) > 0 && total(current) > 0;
-    let compared = chi2::homogeneity(&reference, &current).filter(|_| comparable);
+    let compared = chi2::homogeneity(&reference, &current);
+    // Where none or all of both sides have it, nothing differs: so said, what stood can end.
+    let (statistic, p) = compared.map_or((0.0, PValue::ONE), |test| {
+        let (p, log10_p) = (test.p, test.log10_p);
+        (test.statistic, PValue { p, log10_p })
+    });
     let count = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
     Tested {
         test,
         n_reference: count(total(reference)),
         n_current: count(total(current)),
-        result: compared.map(|compared| TestResult {
-            statistic: compared.statistic,
-            p: PValue {
-                p: compared.p,
-                log10_p: compared.log10_p,
-            },
+        result: comparable.then(|| TestResult {
+            statistic,
+            p,
             effect: Effect::between(&reference, &current),
             evidence: Evidence::Share { reference, current },
             location: None,

@@ -9,6 +9,7 @@ use crate::model::ModelName;
 use crate::timestamp::Timestamp;
 
 use super::layout::table;
+use super::opening::BUSY;
 use super::reader::Reader;
 use super::writer::Writer;
 use super::{CommitError, Error, StoredRow, history};
@@ -32,11 +33,26 @@ pub struct Frozen {
 /// no such file or profile. Reads without opening the window.
 #[must_use]
 pub fn frozen(path: &Path, model: &ModelName, version: &str) -> Option<Vec<u8>> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+    if !path.exists() {
+        return None;
+    }
+    match read(path, model, version) {
+        Ok(profile) => profile,
+        Err(error) => {
+            // A file without the table is one of an older driftd, or none at all: opening says so.
+            tracing::debug!(%error, "No learned reference could be read");
+            None
+        }
+    }
+}
+
+fn read(path: &Path, model: &ModelName, version: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.busy_timeout(BUSY)?;
     let sql = "SELECT f.profile FROM frozen_data f JOIN models m ON m.id = f.model \
                WHERE m.name = ?1 AND f.version = ?2";
-    let read = connection.query_row(sql, (model.as_str(), version), |row| row.get(0));
-    read.optional().ok().flatten()
+    let found = connection.query_row(sql, (model.as_str(), version), |row| row.get(0));
+    found.optional()
 }
 
 // === impl Reader ===

@@ -17,7 +17,7 @@ use super::history::{self, Check};
 use super::layout::{self, Layout};
 use super::opening::{self, Identity, Next};
 use super::space::Limits;
-use super::{CommitError, Committed, Gap, Record, RowId, accepted, cells, schema};
+use super::{CommitError, Committed, Frozen, Gap, Record, RowId, accepted, cells, schema};
 
 /// What the writer is asked to do. Its answer follows the COMMIT.
 #[derive(Debug)]
@@ -46,6 +46,12 @@ pub(super) enum Message {
         hash: String,
         now: Timestamp,
         reply: SyncSender<rusqlite::Result<i64>>,
+    },
+    /// Freeze a learned reference.
+    Freeze {
+        model: usize,
+        frozen: Frozen,
+        reply: SyncSender<Result<i64, CommitError>>,
     },
     /// Store a gap.
     Gap {
@@ -146,6 +152,14 @@ impl ModelState {
     }
 }
 
+impl ModelState {
+    /// Another reference is in force, and no verdict of the last one stands.
+    pub(super) fn renew(&mut self, reference: i64) {
+        self.reference = reference;
+        self.alarms = Alarms::default();
+    }
+}
+
 // === impl Writer ===
 
 impl Writer {
@@ -222,6 +236,13 @@ impl Writer {
                     reply,
                 } => {
                     let _ = reply.send(self.begin(model, &version, &hash, now));
+                }
+                Message::Freeze {
+                    model,
+                    frozen,
+                    reply,
+                } => {
+                    let _ = reply.send(self.freeze(model, &frozen));
                 }
                 Message::Gap { gap, reply } => {
                     let saved = history::save_gap(&self.connection, &gap, &self.models);

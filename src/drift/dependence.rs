@@ -10,7 +10,7 @@
 
 mod indicator;
 
-use indicator::Indicator;
+use indicator::{AutocorrelationTime, Blocks};
 
 /// Bins a value can fall into: reference deciles.
 pub const BINS: usize = 10;
@@ -35,12 +35,18 @@ const ROWS_PER_LAG: usize = 8;
 /// Standard errors between the estimate and the bound given out.
 const MARGIN: f64 = 2.0;
 
+/// Blocks whose own mean is subtracted before rows are correlated, so that waves slower than a
+/// block (a day's cycle in rows of two days) do not pass for dependence of neighbouring rows. A
+/// correlation longer than a block of a sixteenth of the rows can hold is looked for in longer ones.
+const BLOCKS: [usize; 3] = [16, 8, 4];
+
+/// A sum of correlations reaches over at most this part of a block: subtracting the block's mean
+/// hides the share (2M+1)/block of τ, which is then at most a half and added again.
+const BLOCK_PER_LAG: usize = 2;
+
 /// Largest gap between a decile share of the rows and of the reference for them to be the same
 /// traffic. It is the smallest D that is ever worth an alarm.
 const LEVEL_TOLERANCE: f64 = 0.1;
-
-/// Largest difference between the shares of two quarters of the rows, beyond chance.
-const TREND_TOLERANCE: f64 = 0.1;
 
 /// The decile bins of consecutive rows of one column.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,9 +75,7 @@ pub struct Dependence {
 pub struct Fit {
     /// Largest |share of rows in bins ≤ q - expected share| over the deciles q.
     pub level_gap: f64,
-    /// Largest difference between the shares of two quarters of the rows over the deciles.
-    pub trend_gap: f64,
-    /// Whether both are within bounds.
+    /// Whether it is within bounds.
     pub fits: bool,
 }
 
@@ -124,19 +128,19 @@ impl Collector {
         self.bins.clear();
     }
 
-    /// τ as the largest over the nine deciles q of the autocorrelation time of I{bin ≤ q}.
+    /// τ as the largest over the nine deciles q of the autocorrelation time of I{bin ≤ q}, its
+    /// slow waves removed (see [`BLOCKS`]).
     ///
-    /// The bound is the estimate times 1 + 2√(2(2M+1)/n), two of Sokal's standard errors. `None`
-    /// below [`MIN_ROWS`], or when a decile's sum has not met its window by the lag M with
-    /// 8(2M+1) = n. An indicator that never changes says nothing and is passed over; a
-    /// column that never changes has τ = 1, but then [`Collector::fits`] tells whether it should.
-    /// Correlation that reappears after the window, such as a long cycle, is not seen.
+    /// The bound is the estimate times 1 + 2√(2(2M+1)/n), two of Sokal's standard errors, wider by
+    /// what the removal hides. `None` below [`MIN_ROWS`], or when a decile's sum has not met its
+    /// window by the lag M with 8(2M+1) = n. An indicator that never changes says nothing and is
+    /// passed over; a column that never changes has τ = 1, but then [`Collector::fits`] tells
+    /// whether it should. Correlation that reappears after the window is not seen.
     pub fn estimate(&self) -> Option<Dependence> {
         let rows = self.bins.len();
         if rows < MIN_ROWS {
             return None;
         }
-        let max_lag = (rows / ROWS_PER_LAG - 1) / 2;
         let mut widest = Dependence {
             tau: 1.0,
             estimate: 1.0,
@@ -144,65 +148,56 @@ impl Collector {
             rows,
             settled: self.is_full(),
         };
+        let mut visible = 1.0;
         for decile in 0..BINS as u8 - 1 {
-            let indicator = Indicator::new(&self.bins, decile);
-            if indicator.is_constant() {
+            let ones = self.bins.iter().filter(|&&bin| bin <= decile).count();
+            if ones == 0 || ones == rows {
                 continue;
             }
-            let time = indicator.autocorrelation_time(WINDOW, max_lag)?;
+            let time = self.autocorrelation_time(decile)?;
             if time.tau > widest.estimate {
                 widest.estimate = time.tau;
                 widest.lag = time.lag;
+                visible = time.visible;
             }
         }
         let variance = 2.0 * (2.0 * widest.lag as f64 + 1.0) / rows as f64;
-        widest.tau = widest.estimate * (1.0 + MARGIN * variance.sqrt());
+        widest.tau = widest.estimate * (1.0 + MARGIN * variance.sqrt() / visible);
         Some(widest)
     }
 
-    /// Whether the rows look like the reference, given its share in each bin. `None` without an
-    /// estimate of τ.
+    /// That of one decile's indicator, by the shortest blocks that can hold it.
+    fn autocorrelation_time(&self, decile: u8) -> Option<AutocorrelationTime> {
+        let rows = self.bins.len();
+        BLOCKS.into_iter().find_map(|blocks| {
+            let length = rows / blocks;
+            let most = (rows / ROWS_PER_LAG).min(length / BLOCK_PER_LAG);
+            let max_lag = most.saturating_sub(1) / 2;
+            Blocks::new(&self.bins, length, decile).autocorrelation_time(WINDOW, max_lag)
+        })
+    }
+
+    /// Whether the rows look like the reference, given its share in each bin. `None` below
+    /// [`MIN_ROWS`].
     ///
-    /// Rows that drifted must not calibrate: a change amid them passes for strong correlation,
-    /// and the tests would go blind to that very change. Two rules, for each decile indicator:
-    ///
-    /// - level: the share of all rows is within 0.1 of the expected one. The bound is absolute,
-    ///   since enough rows make any difference significant. As n ≥ 96 τ whenever there is an
-    ///   estimate, it is never below two standard errors √(¼τ/n), and above five from n = 600 τ.
-    /// - trend: the shares of the four quarters span at most 0.1 plus what chance explains,
-    ///   four standard errors √(p(1-p)τ/(n/4)), but the latter at most 0.1 as well. A trend
-    ///   inflates τ and so the chance it is granted; the cap ends that circle.
-    ///
-    /// Quarters that span 0.1 add at most r = 1% of an indicator's variance at the median and
-    /// 2.8% at the outer deciles; spanning 0.2, as only a large τ allows, 4% and 11%. That turns τ into
-    /// about τ/(1 - 12r): 1.14 and 1.5 times, or 1.9 times and no estimate at all. A burst much
-    /// shorter than a quarter can pass; it weighs little.
+    /// Rows that drifted must not calibrate. The bound is absolute, since enough rows make any
+    /// difference significant. As n ≥ 96 τ whenever there is an estimate, it is never below two
+    /// standard errors √(¼τ/n), and above five from n = 600 τ. Rows that wander on the way, as
+    /// those of a day's cycle do, fit where they are right on the whole: waves do not enter τ.
     pub fn fits(&self, expected_shares: &[f64; BINS]) -> Option<Fit> {
-        let tau = self.estimate()?.tau;
-        let quarter = self.bins.len() / 4;
-        let mut fit = Fit {
-            level_gap: 0.0,
-            trend_gap: 0.0,
-            fits: true,
-        };
-        let mut expected = 0.0;
-        for (decile, expected_share) in (0..).zip(&expected_shares[..BINS - 1]) {
-            expected += expected_share;
-            let level_gap = (share(&self.bins, decile) - expected).abs();
-            let quarters = self
-                .bins
-                .chunks_exact(quarter)
-                .map(|rows| share(rows, decile));
-            let (low, high) = quarters.fold((1.0_f64, 0.0_f64), |(low, high), share| {
-                (low.min(share), high.max(share))
-            });
-            let variance = (expected * (1.0 - expected)).max(0.0) * tau / quarter as f64;
-            let chance = (4.0 * variance.sqrt()).min(0.1);
-            fit.fits &= level_gap <= LEVEL_TOLERANCE && high - low <= TREND_TOLERANCE + chance;
-            fit.level_gap = fit.level_gap.max(level_gap);
-            fit.trend_gap = fit.trend_gap.max(high - low);
+        if self.bins.len() < MIN_ROWS {
+            return None;
         }
-        Some(fit)
+        let mut expected = 0.0;
+        let gaps = (0..).zip(&expected_shares[..BINS - 1]).map(|(decile, e)| {
+            expected += e;
+            (share(&self.bins, decile) - expected).abs()
+        });
+        let level_gap = gaps.fold(0.0, f64::max);
+        Some(Fit {
+            level_gap,
+            fits: level_gap <= LEVEL_TOLERANCE,
+        })
     }
 }
 

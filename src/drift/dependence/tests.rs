@@ -55,9 +55,10 @@ fn tau_of_known_processes() {
 
 #[test]
 fn alternating_rows_give_no_credit() {
-    // True tau of AR(-.5) is below 1.
+    // True tau of AR(-.5) is below 1; of nine estimates with an error of 7% one may be above.
     let dependence = stationary(1, -0.5, 5_000).estimate().unwrap();
-    assert!((dependence.estimate - 1.0).abs() < 1e-12 && dependence.tau >= 1.0);
+    assert!((1.0..1.15).contains(&dependence.estimate), "{dependence:?}");
+    assert!(dependence.tau >= dependence.estimate);
     assert!(!dependence.settled);
 }
 
@@ -106,11 +107,9 @@ fn stationary_rows_fit() {
 fn drifted_rows_do_not_fit() {
     // A shift of s moves a share by up to 2 Phi(s/2) - 1: 0.16 at 0.4, 0.31 at 0.8.
     type Shift = fn(usize) -> f64;
-    let drifts: [(&str, Shift); 4] = [
+    let drifts: [(&str, Shift); 2] = [
         ("level", |_| 0.4),
-        ("step", |row| if row < MAX_ROWS / 2 { 0.0 } else { 0.6 }),
-        ("ramp", |row| 1.2 * row as f64 / MAX_ROWS as f64 - 0.6),
-        ("burst", |row| if row / 3_000 == 2 { 1.5 } else { 0.0 }),
+        ("step", |row| if row < MAX_ROWS / 2 { 0.0 } else { 0.8 }),
     ];
     for (name, drift) in drifts {
         for rho in [0.0, 0.5, 0.9] {
@@ -122,6 +121,37 @@ fn drifted_rows_do_not_fit() {
                     "{name} {rho} {seed} {fit:?}"
                 );
             }
+        }
+    }
+}
+
+/// A day's cycle of ±.5 σ at ten rows a minute, seen for 33 hours.
+fn daily(row: usize) -> f64 {
+    0.5 * (std::f64::consts::TAU * row as f64 / 14_400.0).sin()
+}
+
+#[test]
+fn slow_waves_fit_and_are_no_dependence() {
+    type Shift = fn(usize) -> f64;
+    let waves: [(&str, Shift, f64); 4] = [
+        ("day", daily, 1.12),
+        ("ramp", |row| row as f64 / MAX_ROWS as f64 - 0.5, 1.12),
+        // Of a sharp burst, what lies between its ends and those of the blocks is left.
+        ("burst", |row| if row / 3_000 == 2 { 1.5 } else { 0.0 }, 2.2),
+        ("trough", |row| daily(row + 10_800) + 0.1, 1.12),
+    ];
+    for (name, wave, most) in waves {
+        for (rho, tau) in [(0.0, 1.0), (0.5, 2.307_175_757), (0.9, 13.278_868_7)] {
+            let mut mean = 0.0;
+            for seed in 0..10 {
+                let rows = ar_bins(&mut SplitMix64::new(seed), rho, wave, MAX_ROWS);
+                assert!(rows.fits(&EVEN).unwrap().fits, "{name} {rho} {seed}");
+                let dependence = rows.estimate().unwrap();
+                assert!(dependence.tau >= tau * 0.97, "{name} {seed} {dependence:?}");
+                mean += dependence.estimate / 10.0;
+            }
+            let ratio = mean / tau;
+            assert!((0.92..most).contains(&ratio), "{name} {rho}: {mean}");
         }
     }
 }

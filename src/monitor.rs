@@ -236,7 +236,7 @@ impl Monitor {
             changed,
             ..
         } = &tracked.watched;
-        let spans = match live {
+        let mut spans = match live {
             Some(live) => select(&self.window, index, live, now, &tracked.last),
             None => Vec::new(),
         };
@@ -248,7 +248,7 @@ impl Monitor {
             .as_ref()
             .map_or_else(Vec::new, |live| live.reference.tracks());
         let dependence = match live {
-            Some(live) => calibrate(live, pace)?,
+            Some(live) => calibrate(live, &mut spans, pace)?,
             None => Vec::new(),
         };
         let subject = Subject {
@@ -364,14 +364,21 @@ impl Tracked {
     }
 }
 
-/// The autocorrelation times as the rows so far tell them.
-fn calibrate(live: &Live, pace: &mut Pace<'_>) -> Option<Vec<Option<f64>>> {
+/// The autocorrelation times as the rows so far tell them. Where one becomes known, the spans are
+/// decided anew.
+fn calibrate(live: &Live, spans: &mut [SpanRows], pace: &mut Pace<'_>) -> Option<Vec<Option<f64>>> {
+    let known = |times: &[Option<f64>]| times.iter().flatten().count();
+    let before = known(&live.since().dependence());
     let waiting = live.since().waiting();
     for waiting in waiting {
         let estimate = pace.slice(|| waiting.estimate())?;
         live.since().learn(estimate);
     }
-    Some(live.since().dependence())
+    let times = live.since().dependence();
+    if known(&times) > before {
+        spans.iter_mut().for_each(SpanRows::decide_anew);
+    }
+    Some(times)
 }
 
 /// Stores the standing verdicts; what is refused now is tried again at the next check.

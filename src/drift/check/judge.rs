@@ -11,6 +11,12 @@ use super::{Change, ModelCheck, SpanRows};
 /// that is nearly always missing says little by them.
 const PRESENT_SHARE: usize = 10;
 
+/// Until a span of time has gone by once since the reference came into force, its rows may be those
+/// of one part of the day, which differ from a reference of whole days. This many times the effect
+/// floor is more than such a difference usually is (a cycle of ±.5 σ moves D by .2 at most), and
+/// what a broken input easily reaches.
+const PARTIAL_FLOOR: f64 = 2.5;
+
 /// What a test is judged by.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bench<'a> {
@@ -79,7 +85,7 @@ impl ModelCheck<'_> {
             None => State::Ok,
         };
         Judged {
-            report: reported(bench, span, tested, (state, worth), decision),
+            report: self.reported(bench, span, tested, (state, worth), decision),
             alarm: standing,
             severity: decision
                 .and_then(|d| d.severity)
@@ -109,51 +115,69 @@ impl ModelCheck<'_> {
             None
         }
     }
+
+    /// Whether the span's length has gone by since the reference came into force.
+    fn whole(&self, span: &SpanRows) -> bool {
+        let since = self.subject.reference.map(|reference| reference.loaded_at);
+        (span.length.zip(since)).is_none_or(|(length, since)| self.now.since(since) >= length)
+    }
+
+    /// What is told of one test.
+    fn reported(
+        &self,
+        bench: &Bench<'_>,
+        span: &SpanRows,
+        tested: &Tested,
+        (state, worth): (State, f64),
+        decision: Option<Decision>,
+    ) -> CheckReport {
+        let result = tested.result.as_ref().filter(|_| shown(span, state));
+        let decision = decision.filter(|_| shown(span, state));
+        // Until it is known how rows depend on each other, nothing is certain enough to alert on.
+        let alerts = span.name == SpanName::Main
+            && span.alerts
+            && bench.tau.is_some()
+            && (self.whole(span) || large(bench, tested));
+        CheckReport {
+            test: tested.test,
+            span: span.name,
+            state,
+            drifted: match state {
+                State::Drifted => Some(true),
+                State::Ok | State::Constant => Some(false),
+                _ => None,
+            },
+            level: match state {
+                State::Drifted if alerts => Level::Alert,
+                State::Drifted => Level::Warn,
+                State::LowCoverage if span.name == SpanName::Main => Level::Warn,
+                _ => Level::Ok,
+            },
+            statistic: result.map(|r| r.statistic),
+            p_value: result.map(|r| r.p.p),
+            log10_p: result.map(|r| r.p.log10_p),
+            decision_p: decision.map(|d| d.p.p),
+            threshold: decision.and_then(|d| d.threshold),
+            n_reference: tested.n_reference,
+            n_current: tested.n_current,
+            n_effective: worth,
+            location: result.and_then(|r| r.location),
+            sign: result.and_then(|r| r.sign),
+            effect: result.map(|r| r.effect.size),
+            lower_bound: decision.and_then(|d| d.lower_bound),
+            error_bound: Some(bench.resolution)
+                .filter(|bound| *bound > 0.0 && tested.test == Test::Ks),
+        }
+    }
+}
+
+/// Whether the change is larger than one part of the day would explain.
+fn large(bench: &Bench<'_>, tested: &Tested) -> bool {
+    let effect = tested.result.as_ref().map(|result| result.effect);
+    effect.is_some_and(|effect| effect.over(bench.policy.min_effect) >= PARTIAL_FLOOR)
 }
 
 /// Below `min_rows` no figure is shown: it would be noise with a name.
 fn shown(span: &SpanRows, state: State) -> bool {
     span.size >= span.min_rows && !matches!(state, State::Insufficient | State::Warming)
-}
-
-fn reported(
-    bench: &Bench<'_>,
-    span: &SpanRows,
-    tested: &Tested,
-    (state, worth): (State, f64),
-    decision: Option<Decision>,
-) -> CheckReport {
-    let result = tested.result.as_ref().filter(|_| shown(span, state));
-    let decision = decision.filter(|_| shown(span, state));
-    // Until it is known how rows depend on each other, nothing is certain enough to alert on.
-    let alerts = span.name == SpanName::Main && span.alerts && bench.tau.is_some();
-    CheckReport {
-        test: tested.test,
-        span: span.name,
-        state,
-        drifted: match state {
-            State::Drifted => Some(true),
-            State::Ok | State::Constant => Some(false),
-            _ => None,
-        },
-        level: match state {
-            State::Drifted if alerts => Level::Alert,
-            State::Drifted => Level::Warn,
-            State::LowCoverage if span.name == SpanName::Main => Level::Warn,
-            _ => Level::Ok,
-        },
-        statistic: result.map(|r| r.statistic),
-        p_value: result.map(|r| r.p.p),
-        log10_p: result.map(|r| r.p.log10_p),
-        decision_p: decision.map(|d| d.p.p),
-        threshold: decision.and_then(|d| d.threshold),
-        n_reference: tested.n_reference,
-        n_current: tested.n_current,
-        n_effective: worth,
-        location: result.and_then(|r| r.location),
-        sign: result.and_then(|r| r.sign),
-        effect: result.map(|r| r.effect.size),
-        lower_bound: decision.and_then(|d| d.lower_bound),
-        error_bound: Some(bench.resolution).filter(|bound| *bound > 0.0 && tested.test == Test::Ks),
-    }
 }

@@ -45,6 +45,12 @@ pub struct Decided {
 // === impl SpanRows ===
 
 impl SpanRows {
+    /// Lets the next check decide whatever was decided before: what its rows are worth has become
+    /// known, and a verdict made without that must not alert.
+    pub fn decide_anew(&mut self) {
+        self.last.row = 0;
+    }
+
     /// Whether a tenth of the rows is newer than the last decision.
     pub(super) fn ripe(&self) -> bool {
         let new = (self.rows.iter().rev())

@@ -109,6 +109,12 @@ fn rows(from: i64, to: i64, shift: f64) -> Vec<Entry> {
     (from..to).map(|id| entry(id, value(id))).collect()
 }
 
+/// The same squeezed to the lower `share` of the range: D is 1 - `share`, and none lies beyond it.
+fn squeezed(from: i64, to: i64, share: f64) -> Vec<Entry> {
+    let value = |id: i64| Value::Number((id * 7 % 1000) as f64 * share);
+    (from..to).map(|id| entry(id, value(id))).collect()
+}
+
 fn entry(id: i64, value: Value) -> Entry {
     Entry {
         id,
@@ -256,6 +262,34 @@ fn until_the_dependence_is_known_nothing_alerts() {
     let report = model.check(rows(1, 1001, 400.0), Some(1.0), 1001).report;
     assert_eq!((report.drifted, report.level), (Some(true), Level::Warn));
     assert!(!report.calibrated);
+}
+
+#[test]
+fn a_verdict_made_before_the_dependence_was_known_is_made_anew() {
+    // D = 0.15 of 500 rows: significant if they are independent, not if 30 are worth one.
+    let mut model = Model::new(Rule::Budget);
+    model.length = None;
+    model.tau = None;
+    let report = model.check(squeezed(1, 501, 0.85), Some(1.0), 3600).report;
+    assert_eq!((report.drifted, report.level), (Some(true), Level::Warn));
+    model.tau = Some(30.0);
+    let mut span = model.span(SpanName::Main, squeezed(2, 502, 0.85));
+    span.decide_anew();
+    let report = model.check_spans(vec![span], Some(1.0), 3601).report;
+    assert_eq!((report.drifted, report.level), (Some(false), Level::Ok));
+}
+
+#[test]
+fn a_part_of_the_day_alerts_only_on_what_no_hour_explains() {
+    let level = |share: f64, now: i64| {
+        let mut model = Model::new(Rule::Budget);
+        let checked = model.check(squeezed(now - 1000, now, share), Some(1.0), now);
+        assert_eq!(checked.report.drifted, Some(true));
+        checked.report.level
+    };
+    assert_eq!(level(0.8, 3600), Level::Warn);
+    assert_eq!(level(0.7, 3600), Level::Alert);
+    assert_eq!(level(0.8, 86_400), Level::Alert);
 }
 
 #[test]

@@ -154,7 +154,11 @@ mod tests {
             .autocorrelation_time(6.0, 19)
             .unwrap();
         assert_eq!(time.lag, 7);
-        assert!((time.tau + 0.139_997_234_016_386_75).abs() < 1e-12, "{}", time.tau);
+        assert!(
+            (time.tau + 0.139_997_234_016_386_75).abs() < 1e-12,
+            "{}",
+            time.tau
+        );
     }
 
     #[test]

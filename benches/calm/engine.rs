@@ -102,6 +102,18 @@ pub(crate) fn schema(features: usize) -> Schema {
     Schema::new((0..features).map(column).collect(), Vec::new())
 }
 
+/// Whether the span has gone by for the first time within the last minute: standing warnings may
+/// become alerts then, without a decision.
+fn turns_whole(span: &Span, now: Timestamp) -> bool {
+    match span.length {
+        SpanLength::Time(length) => now
+            .0
+            .checked_sub(length.as_millis() as i64)
+            .is_some_and(|past| (0..60_000).contains(&past)),
+        SpanLength::Rows(_) => false,
+    }
+}
+
 // === impl Engine ===
 
 impl Engine {
@@ -198,6 +210,7 @@ impl Engine {
         let all = all || self.ticks == Ticks::All;
         let each = spans.iter().zip(&self.last).zip(&mut self.news);
         each.filter_map(|(((name, current), (_, last)), (new, size))| {
+            let all = all || turns_whole(current.span(), now);
             // A span decides when a tenth of its rows is new, and from one tick to the next it
             // does not shrink by a fifth (asserted below).
             if !all && *new * 25 < *size * 2 {

@@ -266,6 +266,7 @@ impl Engine {
             tests: self.tests,
             min_coverage: 0.9,
             changed: false,
+            describe: true,
         };
         let memo = &mut self.memo;
         let mut check = ModelCheck::begin(subject, spans, None, &mut self.alarms, memo, now);

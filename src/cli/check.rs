@@ -124,6 +124,7 @@ pub(super) fn check(args: &Arguments) -> Result<ExitCode, Failure> {
         tests: loaded.reference.tests(),
         min_coverage: 0.0,
         changed: false,
+        describe: true,
     };
     let mut alarms = Alarms {
         evaluated_at: None,

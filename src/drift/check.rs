@@ -49,6 +49,8 @@ pub struct Subject<'a> {
     pub min_coverage: f64,
     /// Whether rows before the reference or version in force exist (`warming`, not `insufficient`).
     pub changed: bool,
+    /// Whether the main span is described beyond its tests: quantiles, effect sizes, pictures.
+    pub describe: bool,
 }
 
 /// How rows depend on those before them.

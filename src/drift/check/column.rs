@@ -37,7 +37,8 @@ impl ModelCheck<'_> {
         for (span, mut values) in spans.iter().zip(values) {
             bench.alpha = self.alpha(span);
             let is_main = span.name == SpanName::Main;
-            let measured = measure(track, &mut values, is_main, self.memo);
+            let describe = is_main && self.subject.describe;
+            let measured = measure(track, &mut values, describe, self.memo);
             for tested in &measured.tests {
                 judged.push(self.judge(&bench, span, &measured, tested));
             }

@@ -153,10 +153,16 @@ pub fn p_value(gap: u128, n1: usize, n2: usize) -> PValue {
     }
     let d = gap as f64 / (large as f64 * small as f64);
     let effective = effective_size(large, small);
-    let rarest = exact::log_rarest(large, small) * std::f64::consts::LOG10_E;
+    let p = kstwo::sf(d, effective);
+    let log10_p = if p > 1e-290 {
+        p.log10()
+    } else {
+        let rarest = exact::log_rarest(large, small) * std::f64::consts::LOG10_E;
+        kstwo::log10_sf(d, effective).max(rarest)
+    };
     PValue {
-        p: kstwo::sf(d, effective),
-        log10_p: kstwo::log10_sf(d, effective).max(rarest),
+        p,
+        log10_p,
         exact: false,
     }
 }

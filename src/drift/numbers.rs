@@ -161,6 +161,15 @@ impl Numbers {
         }
     }
 
+    /// All values of an exact column, ascending; none of a binned one.
+    #[must_use]
+    pub fn into_values(self) -> Vec<f64> {
+        match self.points {
+            Points::Exact(sorted) => sorted,
+            Points::Binned(_) => Vec::new(),
+        }
+    }
+
     /// How many values there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -293,6 +302,22 @@ impl Numbers {
                     upto: next.filter(|_| tied).map_or(below, |edge| edge.upto),
                 }
             }
+        }
+    }
+
+    /// [`Around::before`] of one code.
+    pub(super) fn before(&self, code: u32) -> u64 {
+        match &self.points {
+            Points::Exact(_) => u64::from(code / 2),
+            Points::Binned(_) => self.around(code).before,
+        }
+    }
+
+    /// At most [`Around::upto`] of one code, without a look at the values.
+    pub(super) fn least_upto(&self, code: u32) -> u64 {
+        match &self.points {
+            Points::Exact(_) => u64::from(code.div_ceil(2)),
+            Points::Binned(_) => self.around(code).upto,
         }
     }
 

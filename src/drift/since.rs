@@ -304,6 +304,7 @@ impl Watch {
 mod tests {
     use super::*;
     use crate::drift::ColumnReference;
+    use crate::drift::random::SplitMix64;
     use crate::feature::{Cell, Kind};
     use crate::timestamp::Timestamp;
 
@@ -330,12 +331,9 @@ mod tests {
         }
     }
 
-    /// Well mixed: the multiples of a number coprime to 1,000.
+    /// Independent, uniform on 0, 1, … 999.
     fn mixed(i: i64) -> f64 {
-        (i.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as i64)
-            .unsigned_abs()
-            >> 20) as f64
-            % 1000.0
+        (SplitMix64::new(i.unsigned_abs()).next_u64() % 1000) as f64
     }
 
     #[test]
@@ -344,7 +342,8 @@ mod tests {
         (1..=2000).for_each(|i| since.append(i, &row(mixed(i))));
         calibrate(&mut since);
         let tau = since.dependence()[0].expect("2,000 rows are enough");
-        assert!((1.0..1.5).contains(&tau), "{tau}");
+        // 2,000 rows tell τ to 11 %, of which the bound adds two to the largest of nine estimates.
+        assert!((1.0..1.8).contains(&tau), "{tau}");
         assert!(since.distances()[0].gap < 0.05);
     }
 

@@ -1,7 +1,7 @@
 //! Calm and quick: how often driftd alarms when nothing has changed, and how soon when something
 //! has, beside the rules and detectors people use on the same streams. See benches/README.md.
 //!
-//!     cargo bench --bench calm -- [--quick] [--output FILE] [--python PYTHON]
+//!     cargo bench --bench calm -- [--quick] [--draws N] [--output FILE] [--python PYTHON]
 //!
 //! Ends with 1 if a month without drift has more than four alerts, if a change is found too seldom,
 //! or if any traffic alerts without one.
@@ -38,6 +38,7 @@ use std::time::Instant;
 use month::Month;
 use options::Options;
 use streams::{Kind, Stream};
+use table::OfStream;
 
 /// Threads that simulate.
 const THREADS: usize = 2;
@@ -66,17 +67,17 @@ const FULL: Size = Size {
     proved: 300,
     runs: 200,
     together: 10,
-    river: (200_000, 10_000),
-    river_runs: 20,
+    river: (200_000, 5_000),
+    river_runs: 10,
 };
 
 const SMOKE: Size = Size {
     draws: 1,
-    ticks: 1000,
-    proved: 60,
-    runs: 4,
-    together: 4,
-    river: (5000, 500),
+    ticks: 600,
+    proved: 30,
+    runs: 2,
+    together: 1,
+    river: (5000, 300),
     river_runs: 1,
 };
 
@@ -88,7 +89,20 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let size = if options.quick { SMOKE } else { FULL };
+    let mut size = if options.quick { SMOKE } else { FULL };
+    if let [order, draws] = &options.rest[..]
+        && order == "--draws"
+        && let Ok(draws) = draws.parse()
+    {
+        size.draws = draws;
+        size.runs = size.together * draws as usize;
+    } else if !options.rest.is_empty() {
+        eprintln!(
+            "unknown: {:?}; see the head of benches/calm.rs",
+            options.rest
+        );
+        return ExitCode::from(2);
+    }
     match study(&options, &size) {
         Ok(outcome) => {
             let done = options.write(&outcome.text);
@@ -144,7 +158,15 @@ fn study(options: &Options, size: &Size) -> Result<Outcome, String> {
         months.push(in_parallel(size.draws as usize, |draw| {
             month::run(kind, draw as u64, size.ticks)
         }));
-        progress(began, &kind.name());
+        let alerts = months
+            .last()
+            .into_iter()
+            .flatten()
+            .map(|month| month.alerts);
+        progress(
+            began,
+            &format!("{}: alerts {:?}", kind.name(), alerts.collect::<Vec<_>>()),
+        );
     }
     let runs = in_parallel(size.runs / size.together, |group| {
         let reference = quick::draw(group as u64);
@@ -156,16 +178,23 @@ fn study(options: &Options, size: &Size) -> Result<Outcome, String> {
     let runs: Vec<quick::Run> = runs.into_iter().flatten().collect();
     progress(began, "changes");
     let loads = if options.quick {
-        &traffic::Load::ALL[..2]
+        &traffic::Load::ALL[1..2]
     } else {
         &traffic::Load::ALL
     };
     let said = in_parallel(loads.len(), |load| loads[load].run(1));
     progress(began, "traffic");
-    let months: Vec<_> = Kind::ALL.into_iter().zip(months).zip(heard).collect();
+    let streams = Kind::ALL.into_iter().zip(months).zip(heard);
+    let streams: Vec<_> = streams
+        .map(|((kind, months), heard)| OfStream {
+            kind,
+            months,
+            heard,
+        })
+        .collect();
     let loads: Vec<_> = loads.iter().zip(said).collect();
-    let failures = failures(&months, &runs, &loads);
-    let mut text = table::months(&months, size.ticks);
+    let failures = failures(&streams, &runs, &loads);
+    let mut text = table::months(&streams, size.ticks);
     text += &table::changes(&runs, &changed);
     text += &table::traffic(&loads);
     text += &format!(
@@ -176,12 +205,12 @@ fn study(options: &Options, size: &Size) -> Result<Outcome, String> {
 }
 
 fn failures(
-    months: &[((Kind, Vec<Month>), Vec<river::Heard>)],
+    streams: &[OfStream],
     runs: &[quick::Run],
     loads: &[(&traffic::Load, traffic::Said)],
 ) -> Vec<String> {
     let mut failures = Vec::new();
-    for ((kind, months), _) in months {
+    for OfStream { kind, months, .. } in streams {
         let most = months.iter().map(|month| month.alerts).max().unwrap_or(0);
         let mean = table::mean(months.iter().map(|month| f64::from(month.alerts)));
         if most > 4 || mean > 1.0 {
@@ -205,7 +234,7 @@ fn failures(
 /// The first features of a stream, column by column.
 fn columns(kind: Kind, rows: usize) -> Vec<Vec<f64>> {
     let mut stream = Stream::new(kind, month::FEATURES, 0);
-    let mut columns = vec![Vec::with_capacity(rows); 3];
+    let mut columns = vec![Vec::new(); 3];
     let a_day = (month::ROWS_PER_TICK * 1440) as f64;
     for row in 0..rows {
         let values = stream.row(row as f64 / a_day);

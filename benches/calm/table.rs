@@ -9,6 +9,16 @@ use crate::river::Heard;
 use crate::streams::Kind;
 use crate::traffic::{Load, Said};
 
+/// What came of one kind of stream.
+#[derive(Debug)]
+pub(crate) struct OfStream {
+    pub(crate) kind: Kind,
+    /// A month for each draw of the reference.
+    pub(crate) months: Vec<Month>,
+    /// river's detectors on columns of it.
+    pub(crate) heard: Vec<Heard>,
+}
+
 /// The mean; 0 of none.
 pub(crate) fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let values: Vec<f64> = values.collect();
@@ -25,8 +35,8 @@ fn shown(value: Option<f64>) -> String {
 }
 
 /// Alarms of months without drift.
-pub(crate) fn months(months: &[((Kind, Vec<Month>), Vec<Heard>)], ticks: i64) -> String {
-    let draws = months.first().map_or(0, |((_, months), _)| months.len());
+pub(crate) fn months(streams: &[OfStream], ticks: i64) -> String {
+    let draws = streams.first().map_or(0, |stream| stream.months.len());
     let mut text = format!(
         "## Calm: {ticks} checks a minute apart, nothing drifts\n\n\
          {FEATURES} features, {ROWS_PER_TICK} rows a minute, the defaults (current 24h, fast 1h, 1 \
@@ -34,7 +44,7 @@ pub(crate) fn months(months: &[((Kind, Vec<Month>), Vec<Heard>)], ticks: i64) ->
          | stream | alerts, mean | alerts, most | warnings only, mean | of the fast span, mean | calibrated after, median hours | decisions a run |\n\
          |---|---|---|---|---|---|---|\n"
     );
-    for ((kind, months), _) in months {
+    for OfStream { kind, months, .. } in streams {
         let each = |of: fn(&Month) -> u32| mean(months.iter().map(|month| f64::from(of(month))));
         let most = months.iter().map(|month| month.alerts).max().unwrap_or(0);
         let hours = months
@@ -55,13 +65,13 @@ pub(crate) fn months(months: &[((Kind, Vec<Month>), Vec<Heard>)], ticks: i64) ->
              minute they alarm more): alarm episodes a run, and the share of windows flagged. \
              river's detectors see three features of one draw; their alarms are scaled to all \
              features and rows of a run.\n\n| rule |";
-    for ((kind, _), _) in months {
+    for OfStream { kind, .. } in streams {
         let _ = write!(text, " {} |", kind.name());
     }
     text += "\n|---|---|---|---|---|\n";
     for (index, rule) in Baseline::ALL.into_iter().enumerate() {
         let _ = write!(text, "| {} |", rule.name());
-        for ((_, months), _) in months {
+        for OfStream { months, .. } in streams {
             let episodes = || months.iter().map(|month| month.baselines[index]);
             let seen: u32 = episodes().map(|e| e.seen).sum();
             let flagged: u32 = episodes().map(|e| e.flagged).sum();
@@ -74,7 +84,7 @@ pub(crate) fn months(months: &[((Kind, Vec<Month>), Vec<Heard>)], ticks: i64) ->
     let cells = (ticks * ROWS_PER_TICK) as f64 * FEATURES as f64;
     for detector in ["ADWIN", "KSWIN"] {
         let _ = write!(text, "| river {detector}, per feature |");
-        for (_, heard) in months {
+        for OfStream { heard, .. } in streams {
             let of = || heard.iter().filter(|heard| heard.detector == detector);
             let rows: usize = of().map(|heard| heard.rows).sum();
             let alarms: usize = of().map(|heard| heard.early).sum();

@@ -80,7 +80,7 @@ fn compare(options: &Options) -> Result<(String, Vec<String>), String> {
     let mut engine = Engine::new(&data);
     let mut times = Rounds::default();
     let theirs = peers.order("scipy")?;
-    let differing = ours::differing(&engine.raw(&data).results, &theirs.results);
+    let differing = ours::differing(&data, &engine.raw(&data).results, &theirs.results);
     for round in 0..rounds {
         times.scipy.push(peers.order("scipy")?.seconds);
         times.raw.push(engine.raw(&data).seconds);
@@ -117,8 +117,8 @@ fn compare(options: &Options) -> Result<(String, Vec<String>), String> {
 
 fn table(data: &Data, times: &Rounds, versions: &str) -> (String, Vec<String>) {
     let mut text = format!(
-        "## KS: {} features, {} current rows, {} reference rows, one thread\n\n{versions}; medians \
-         of {} interleaved rounds (Evidently {}), ratios round by round.\n\n\
+        "## KS: {} features, {} current rows, {} reference rows, one thread\n\n{versions}; medians of CPU time \
+         over {} interleaved rounds (Evidently {}), ratios round by round.\n\n\
          | | time | × scipy's loop | × Evidently's preset |\n|---|---|---|---|\n",
         data.features,
         data::CURRENT,

@@ -161,15 +161,6 @@ impl Numbers {
         }
     }
 
-    /// All values of an exact column, ascending; none of a binned one.
-    #[must_use]
-    pub fn into_values(self) -> Vec<f64> {
-        match self.points {
-            Points::Exact(sorted) => sorted,
-            Points::Binned(_) => Vec::new(),
-        }
-    }
-
     /// How many values there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -339,6 +339,7 @@ impl Monitor {
             tests,
             min_coverage: self.config.min_coverage,
             changed: *changed,
+            describe: true,
         };
         let mut alarms = tracked.watched.alarms.clone();
         let memo = &mut self.memo;

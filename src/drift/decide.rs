@@ -15,7 +15,7 @@ use statrs::distribution::{ContinuousCDF, Normal};
 use super::band;
 use super::chi2;
 use super::fisher::{self, Split};
-use super::ks::ties::{self, Block};
+use super::ks::ties::{self, Samples};
 use super::kstwo;
 use super::measure::{Evidence, TestResult, Tested};
 use super::memo::{Memo, careful};
@@ -179,6 +179,19 @@ impl PolicyAt {
         standing: bool,
         memo: &mut Memo,
     ) -> Option<Decision> {
+        self.decide_tied(tested, None, worth, standing, memo)
+    }
+
+    /// The same, where the samples themselves are at hand: the exact law of their ties decides
+    /// what the law without ties is too careful for.
+    pub fn decide_tied(
+        &self,
+        tested: &Tested,
+        samples: Option<Samples<'_>>,
+        worth: f64,
+        standing: bool,
+        memo: &mut Memo,
+    ) -> Option<Decision> {
         let result = tested.result.as_ref()?;
         if self.rule.spends() && self.alpha <= 0.0 {
             // No time has passed that would pay for a decision: what stands, stands.
@@ -195,7 +208,10 @@ impl PolicyAt {
             _ => (worth / tested.n_current.max(1) as f64).clamp(0.0, 1.0),
         };
         let finding = match &result.evidence {
-            Evidence::Ks { gap, ties } => self.ks(tested, result, (*gap, &ties[..]), worth, memo),
+            Evidence::Ks { gap, tied } => {
+                let samples = samples.filter(|_| *tied);
+                self.ks(tested, result, (*gap, samples), worth, memo)
+            }
             Evidence::Chi2 { .. } => self.chi2(tested, result, worth),
             Evidence::Share { .. } | Evidence::Range { .. } => self.counted(tested, result, worth),
         };
@@ -223,7 +239,7 @@ impl PolicyAt {
         &self,
         tested: &Tested,
         result: &TestResult,
-        (gap, ties): (u128, &[Block]),
+        (gap, samples): (u128, Option<Samples<'_>>),
         worth: f64,
         memo: &mut Memo,
     ) -> Finding {
@@ -262,11 +278,12 @@ impl PolicyAt {
         };
         // Without regard to ties the test is careful; where that alone stands in the way, the exact
         // law of these ties decides.
-        let tied = !finding.significant && !ties.is_empty() && worth >= 1.0;
-        if tied
+        let open = !finding.significant && worth >= 1.0;
+        if open
             && self.rule == Rule::Budget
             && result.effect.over(self.floor) >= 1.0
-            && let Some(log_p) = ties::log_p(gap, ties, TIE_CELLS)
+            && let Some(samples) = samples
+            && let Some(log_p) = ties::log_p(gap, &samples.blocks(), TIE_CELLS)
         {
             finding.p = PValue::from_ln(log_p);
             finding.significant = finding.p.p <= self.alpha;

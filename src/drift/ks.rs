@@ -153,10 +153,18 @@ pub fn p_value(gap: u128, n1: usize, n2: usize) -> PValue {
     }
     let d = gap as f64 / (large as f64 * small as f64);
     let effective = effective_size(large, small);
+    let p = kstwo::sf(d, effective);
+    // Its logarithm is that of another sum only where it underflows.
+    let log10_p = if p > 1e-290 {
+        p.log10()
+    } else {
+        kstwo::log10_sf(d, effective)
+    };
     let rarest = exact::log_rarest(large, small) * std::f64::consts::LOG10_E;
+    let log10_p = log10_p.max(rarest);
     PValue {
-        p: kstwo::sf(d, effective),
-        log10_p: kstwo::log10_sf(d, effective).max(rarest),
+        p,
+        log10_p,
         exact: false,
     }
 }

@@ -1,7 +1,6 @@
 //! One track of current values against its reference: the figures, before anything is decided.
 
 use super::effect;
-use super::ks::ties::Block;
 use super::memo::Memo;
 use super::numbers::Numbers;
 use super::p_value::PValue;
@@ -102,8 +101,8 @@ pub enum Evidence {
     Ks {
         /// D is this over `n_reference · n_current`.
         gap: u128,
-        /// The blocks of tied values, ascending, where ties are many; empty otherwise.
-        ties: Vec<Block>,
+        /// Whether ties are so many that they change the p-value.
+        tied: bool,
     },
     /// χ², plain and with the sparse cells pooled.
     Chi2 {

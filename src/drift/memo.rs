@@ -22,9 +22,16 @@ pub struct Memo {
     p_values: HashMap<(u128, usize, usize), PValue>,
     gaps: HashMap<(usize, usize, u64), Option<u128>>,
     distances: HashMap<(u64, u64), f64>,
+    /// Room to sort in.
+    scratch: Vec<u32>,
 }
 
 impl Memo {
+    /// Room to sort in, which may hold anything.
+    pub fn scratch(&mut self) -> &mut Vec<u32> {
+        &mut self.scratch
+    }
+
     /// [`ks::p_value`], remembered.
     pub fn p_value(&mut self, gap: u128, n_reference: usize, n_current: usize) -> PValue {
         let key = (gap, n_reference, n_current);

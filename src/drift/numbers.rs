@@ -298,6 +298,22 @@ impl Numbers {
         }
     }
 
+    /// [`Around::before`] of one code.
+    pub(super) fn before(&self, code: u32) -> u64 {
+        match &self.points {
+            Points::Exact(_) => u64::from(code / 2),
+            Points::Binned(_) => self.around(code).before,
+        }
+    }
+
+    /// At most [`Around::upto`] of one code, without a look at the values.
+    pub(super) fn least_upto(&self, code: u32) -> u64 {
+        match &self.points {
+            Points::Exact(_) => u64::from(code.div_ceil(2)),
+            Points::Binned(_) => self.around(code).upto,
+        }
+    }
+
     /// The known value at the place `i` a code points to.
     #[must_use]
     pub fn point(&self, i: usize) -> Option<f64> {

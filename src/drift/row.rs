@@ -28,6 +28,13 @@ pub struct Row {
     codes: Box<[AtomicU32]>,
 }
 
+/// A number and its rank code.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ranked {
+    pub(super) number: f64,
+    pub(super) code: u32,
+}
+
 /// A value in eight bytes: a number itself, and what is none as one of many NaN.
 #[derive(Debug, Clone, Copy)]
 struct Slot(u64);
@@ -110,11 +117,19 @@ impl Row {
         self.slots.iter().map(|slot| slot.value())
     }
 
-    /// The rank code in `slot`; `None` where it holds no number. Rank it first.
-    pub(super) fn code(&self, slot: usize) -> Option<u32> {
+    /// Whether a slot among `slots` is not ranked yet.
+    pub(super) fn waits(&self, mut slots: impl Iterator<Item = usize>) -> bool {
+        slots.any(|slot| self.codes[slot].load(Ordering::Relaxed) == UNRANKED)
+    }
+
+    /// The number in `slot` and its rank code; `None` where it holds none. Rank it first.
+    pub(super) fn ranked(&self, slot: usize) -> Option<Ranked> {
         let code = self.codes[slot].load(Ordering::Relaxed);
-        debug_assert_ne!(code, UNRANKED, "a row is ranked before it is compared");
-        (code < MARKS).then_some(code)
+        // Those of categories never are.
+        (code < MARKS).then(|| Ranked {
+            number: f64::from_bits(self.slots[slot].0),
+            code,
+        })
     }
 }
 
@@ -197,10 +212,14 @@ mod tests {
             .map(|value| [value].into_iter().collect())
             .collect();
         rank(rows.iter(), 0, &numbers);
-        let codes: Vec<Option<u32>> = rows.iter().take(3).map(|row| row.code(0)).collect();
+        let codes: Vec<Option<u32>> = rows
+            .iter()
+            .take(3)
+            .map(|row| row.ranked(0).map(|r| r.code))
+            .collect();
         assert_eq!(codes, [None, Some(1), Some(4)]);
         // Ranked among other numbers, they keep the ranks they have.
         rank(rows.iter(), 0, &Numbers::new([]));
-        assert_eq!(rows[199].code(0), Some(1));
+        assert_eq!(rows[199].ranked(0).map(|r| r.code), Some(1));
     }
 }

@@ -339,6 +339,7 @@ impl Watch {
 mod tests {
     use super::*;
     use crate::drift::ColumnReference;
+    use crate::drift::random::SplitMix64;
     use crate::feature::{Cell, Kind};
     use crate::timestamp::Timestamp;
 
@@ -367,12 +368,9 @@ mod tests {
         }
     }
 
-    /// Well mixed: the multiples of a number coprime to 1,000.
+    /// Independent, uniform on 0, 1, … 999.
     fn mixed(i: i64) -> f64 {
-        (i.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as i64)
-            .unsigned_abs()
-            >> 20) as f64
-            % 1000.0
+        (SplitMix64::new(i.unsigned_abs()).next_u64() % 1000) as f64
     }
 
     #[test]

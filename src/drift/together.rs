@@ -166,7 +166,7 @@ impl Together {
             for (track, scorer) in tracks.iter().zip(&scorers) {
                 let value = row.value(track.slot);
                 let code = match value {
-                    Value::Number(_) => row.code(track.slot),
+                    Value::Number(_) => row.ranked(track.slot).map(|ranked| ranked.code),
                     _ => None,
                 };
                 scores.push(scorer.of(value, code));

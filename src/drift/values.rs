@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use crate::feature::Cell;
 
 use super::reference::{ColumnReference, Side, Track};
-use super::row::{Row, Value, rank};
+use super::row::{Ranked, Row, Value, rank};
+
+/// Rows whose values are taken out together.
+const TILE: usize = 32;
 
 /// Current values by what they are.
 #[derive(Debug, Clone, Default)]
@@ -68,23 +71,44 @@ impl Values {
         rows: impl ExactSizeIterator<Item = &'a Row> + Clone,
         tracks: &[Track<'_>],
     ) -> Vec<Self> {
-        for track in tracks {
+        let numeric = tracks
+            .iter()
+            .filter(|track| matches!(track.side, Side::Numbers(_)));
+        let slots = numeric.clone().map(|track| track.slot);
+        let fresh: Vec<&Row> = rows
+            .clone()
+            .filter(|row| row.waits(slots.clone()))
+            .collect();
+        for track in numeric {
             if let Side::Numbers(numbers) = track.side {
-                rank(rows.clone(), track.slot, numbers);
+                rank(fresh.iter().copied(), track.slot, numbers);
             }
         }
         let mut taken: Vec<Self> = (tracks.iter())
             .map(|track| Self::empty(track.side, rows.len()))
             .collect();
-        for row in rows {
+        // A few rows at a time stay in the fastest cache while one column after the other is taken
+        // out of them.
+        for few in rows.collect::<Vec<_>>().chunks(TILE) {
             for (taken, track) in taken.iter_mut().zip(tracks) {
-                taken.push(row.value(track.slot));
-                if let Side::Numbers(_) = track.side {
-                    taken.codes.extend(row.code(track.slot));
-                }
+                taken.take(few, track.slot);
             }
         }
         taken
+    }
+
+    /// Takes what `rows` hold in `slot`.
+    fn take(&mut self, rows: &[&Row], slot: usize) {
+        for row in rows {
+            match row.ranked(slot) {
+                Some(Ranked { number, code }) => {
+                    self.rows += 1;
+                    self.numbers.push(number);
+                    self.codes.push(code);
+                }
+                None => self.push(row.value(slot)),
+            }
+        }
     }
 
     fn push(&mut self, value: Value) {

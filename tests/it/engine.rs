@@ -139,6 +139,7 @@ impl Model {
             tests: self.reference.tests(),
             min_coverage: 0.9,
             changed: false,
+            describe: true,
         };
         let mut memo = Memo::default();
         let now = Timestamp(now * 1000);

@@ -2,6 +2,7 @@
 
 use crate::drift::decide::detectable_shift;
 use crate::drift::explain;
+use crate::drift::ks::ties::Samples;
 use crate::drift::measure::{Measurement, measure};
 use crate::drift::reference::{Side, Track};
 use crate::drift::report::{CheckReport, FeatureReport, Level, SpanName, State, Test};
@@ -22,10 +23,11 @@ impl ModelCheck<'_> {
     ) -> FeatureReport {
         let column = &self.subject.schema.columns()[track.column];
         let name = track.name(&column.name);
-        let mut bench = Bench {
+        let bench = Bench {
             name: &name,
             policy: self.subject.policies[track.column],
             alpha: 0.0,
+            samples: None,
             tau: self.subject.dependence.of(index),
             resolution: match track.side {
                 Side::Numbers(numbers) => numbers.resolution(),
@@ -36,9 +38,20 @@ impl ModelCheck<'_> {
         let mut judged = Vec::new();
         let mut main = None;
         for (span, mut values) in spans.iter().zip(values) {
-            bench.alpha = self.alpha(span);
             let is_main = span.name == SpanName::Main;
-            let measured = measure(track, &mut values, is_main, self.memo);
+            let describe = is_main && self.subject.describe;
+            let measured = measure(track, &mut values, describe, self.memo);
+            let bench = Bench {
+                alpha: self.alpha(span),
+                samples: match track.side {
+                    Side::Numbers(reference) => Some(Samples {
+                        reference,
+                        current: &values.numbers,
+                    }),
+                    Side::Categories(_) => None,
+                },
+                ..bench
+            };
             for tested in &measured.tests {
                 judged.push(self.judge(&bench, span, &measured, tested));
             }

@@ -2,6 +2,7 @@
 
 use crate::drift::alarm::{Alarm, AlarmKey};
 use crate::drift::decide::{Decision, Policy};
+use crate::drift::ks::ties::Samples;
 use crate::drift::measure::{Measurement, Tested};
 use crate::drift::report::{CheckReport, Level, SpanName, State, Test};
 
@@ -30,6 +31,8 @@ pub(super) struct Bench<'a> {
     pub(super) tau: Option<f64>,
     /// By how much D may be understated.
     pub(super) resolution: f64,
+    /// The values themselves, of numbers.
+    pub(super) samples: Option<Samples<'a>>,
 }
 
 /// What came of one test.
@@ -61,7 +64,8 @@ impl ModelCheck<'_> {
         let at = raised.map_or(alpha, |alarm| alarm.alpha.max(alpha));
         let worth = span.worth(tested.n_current, bench.tau.unwrap_or(1.0));
         let policy = bench.policy.at(at, self.subject.tests);
-        let decision = policy.decide(tested, worth, raised.is_some(), self.memo);
+        let decision =
+            policy.decide_tied(tested, bench.samples, worth, raised.is_some(), self.memo);
         let obstacle = self.obstacle(span, measured, tested);
         // One and the same value on both sides is the best evidence that nothing differs any more.
         let obstacle = obstacle.filter(|what| *what != State::Constant || raised.is_none());

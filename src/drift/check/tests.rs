@@ -95,6 +95,7 @@ impl Model {
             tests: 1,
             min_coverage: 0.9,
             changed: self.changed,
+            describe: true,
         };
         let now = Timestamp(now * 1000);
         let alarms = &mut self.alarms;

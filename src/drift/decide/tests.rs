@@ -1,6 +1,7 @@
 use super::*;
 use crate::drift::ColumnReference;
 use crate::drift::measure::measure;
+use crate::drift::reference::Side;
 use crate::drift::values::Values;
 use crate::feature::{Cell, Kind};
 
@@ -106,10 +107,22 @@ fn ties_do_not_hide_a_change_worth_an_alarm() {
         .main()
         .clone();
     let p = tested.result.as_ref().unwrap().p.p;
-    let decision = budget(0.1)
-        .at(1e-5, 1)
-        .decide(&tested, 60.0, false, &mut memo);
+    let Side::Numbers(reference) = tracks[0].side else {
+        panic!("a numeric column");
+    };
+    let samples = Samples {
+        reference,
+        current: &values[0].numbers,
+    };
+    let policy = budget(0.1).at(1e-5, 1);
+    let decision = policy.decide_tied(&tested, Some(samples), 60.0, false, &mut memo);
     let decision = decision.unwrap();
+    assert!(
+        !policy
+            .decide(&tested, 60.0, false, &mut memo)
+            .unwrap()
+            .drifted
+    );
     assert!(
         p > 1e-5 && decision.p.p < 1e-5 && decision.drifted,
         "{p} {decision:?}"

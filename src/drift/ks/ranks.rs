@@ -31,10 +31,18 @@ pub fn statistic(
         while codes.get(to) == Some(&code) {
             to += 1;
         }
-        let around = reference.around(code);
-        up.consider(around.before as i64 * w - from as i64 * n, code, true);
-        let tied = code % 2 == 1;
-        down.consider(to as i64 * n - around.upto as i64 * w, code, tied);
+        up.consider(
+            reference.before(code) as i64 * w - from as i64 * n,
+            code,
+            true,
+        );
+        // Most gaps are too small whatever the ties with the reference, and need not be looked up
+        // in it.
+        let most = to as i64 * n - reference.least_upto(code) as i64 * w;
+        if most >= down.gap {
+            let gap = to as i64 * n - reference.around(code).upto as i64 * w;
+            down.consider(gap, code, code % 2 == 1);
+        }
         from = to;
     }
     let (gap, sign, location) = if down.gap > up.gap {

@@ -5,6 +5,7 @@
 //! distribution functions are compared only where it ends (Schröer and Trenkler 1995). All paths
 //! remain equally likely, since given the pooled values any of them may be the reference.
 
+use super::super::numbers::Numbers;
 use super::super::saddle_point::LogSum;
 use super::exact::{NOTHING_LEFT, Paths, Strip};
 use super::gcd;
@@ -62,6 +63,15 @@ pub fn log_p(gap: u128, blocks: &[Block], budget: u64) -> Option<f64> {
     Some(walk.log_p().min(0.0))
 }
 
+/// Two samples whose blocks are made only where they are asked for: that reads both.
+#[derive(Clone, Copy, Debug)]
+pub struct Samples<'a> {
+    /// The reference.
+    pub reference: &'a Numbers,
+    /// The current values, in any order.
+    pub current: &'a [f64],
+}
+
 /// A walk over the antidiagonals i + j = s, block by block.
 struct Walk<'a> {
     /// Larger sample, along i.
@@ -77,6 +87,32 @@ struct Walk<'a> {
 struct Band {
     low: usize,
     high: usize,
+}
+
+// === impl Samples ===
+
+impl Samples<'_> {
+    /// The blocks of tied values, ascending; none where the reference's values are not all kept.
+    #[must_use]
+    pub fn blocks(&self) -> Vec<Block> {
+        let Some(sorted) = self.reference.values() else {
+            return Vec::new();
+        };
+        let mut current = self.current.to_vec();
+        current.sort_unstable_by(f64::total_cmp);
+        let (mut a, mut b) = (sorted, &current[..]);
+        let mut blocks = Vec::new();
+        while let Some(value) = (a.first().into_iter().chain(b.first()).copied()).reduce(f64::min) {
+            let upto = |values: &[f64]| values.iter().take_while(|v| **v <= value).count();
+            let (in_a, in_b) = (upto(a), upto(b));
+            (a, b) = (&a[in_a..], &b[in_b..]);
+            blocks.push(Block {
+                reference: in_a as u32,
+                current: in_b as u32,
+            });
+        }
+        blocks
+    }
 }
 
 // === impl Walk ===
@@ -197,4 +233,20 @@ fn step(s: usize, band: Band, inside: &[f64], next: &mut [f64], j_float: &[f64])
     }
     next[low] = 0.0;
     next[high + 2] = 0.0;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ties_are_counted_over_both_samples() {
+        let samples = Samples {
+            reference: &Numbers::new([1.0, 1.0, 2.0, 2.0, 2.0, 5.0].map(Some)),
+            current: &[2.0, 7.0, 0.0],
+        };
+        let blocks = samples.blocks();
+        let sizes: Vec<_> = blocks.iter().map(|b| (b.reference, b.current)).collect();
+        assert_eq!(sizes, [(0, 1), (2, 0), (3, 1), (1, 0), (0, 1)]);
+    }
 }

@@ -2,7 +2,6 @@
 
 use crate::drift::effect;
 use crate::drift::ks::ranks;
-use crate::drift::ks::ties::Block;
 use crate::drift::memo::Memo;
 use crate::drift::numbers::Numbers;
 use crate::drift::picture::{Gap, Picture};
@@ -41,10 +40,14 @@ pub(super) fn measure(
         mistyped: values.mistyped,
         constant,
         tests: vec![
-            tested(Test::Ks, reference, values, || ks(reference, values, memo)),
-            tested(Test::Range, reference, values, || {
-                outside(reference, values)
-            }),
+            Tested {
+                result: comparable.then(|| ks(reference, values, memo)),
+                ..tested(Test::Ks, reference, values)
+            },
+            Tested {
+                result: comparable.then(|| outside(reference, values, spread)),
+                ..tested(Test::Range, reference, values)
+            },
         ],
         effects: Vec::new(),
         quantiles: None,
@@ -58,30 +61,31 @@ pub(super) fn measure(
     measured
 }
 
-fn tested(
-    test: Test,
-    reference: &Numbers,
-    values: &Values,
-    result: impl FnOnce() -> TestResult,
-) -> Tested {
-    let comparable = !reference.is_empty() && !values.numbers.is_empty();
+fn tested(test: Test, reference: &Numbers, values: &Values) -> Tested {
     Tested {
         test,
         n_reference: reference.len(),
         n_current: values.numbers.len(),
-        result: comparable.then(result),
+        result: None,
     }
 }
 
-fn ks(reference: &Numbers, values: &Values, memo: &mut Memo) -> TestResult {
-    let mut codes = values.codes.clone();
+/// Sorts the codes of `values` in place.
+fn ks(reference: &Numbers, values: &mut Values, memo: &mut Memo) -> TestResult {
     let places = reference.edges().map_or(reference.len(), <[_]>::len);
-    ranks::sort(&mut codes, &mut Vec::new(), 2 * places as u32 + 2);
+    ranks::sort(&mut values.codes, memo.scratch(), 2 * places as u32 + 2);
+    // The largest value of a gap is the largest below the reference value that ends it.
     let largest = |code: u32| {
-        let of_code = (values.codes.iter().zip(&values.numbers)).filter(|(c, _)| **c == code);
-        of_code.map(|(_, value)| *value).max_by(f64::total_cmp)
+        let end = reference.point((code / 2) as usize);
+        let below = |value: &&f64| end.is_none_or(|end| **value < end);
+        values
+            .numbers
+            .iter()
+            .filter(below)
+            .copied()
+            .reduce(f64::max)
     };
-    let found = ranks::statistic(reference, &codes, largest);
+    let found = ranks::statistic(reference, &values.codes, largest);
     TestResult {
         statistic: found.statistic,
         p: memo
@@ -93,45 +97,22 @@ fn ks(reference: &Numbers, values: &Values, memo: &mut Memo) -> TestResult {
         },
         evidence: Evidence::Ks {
             gap: found.gap,
-            ties: ties(reference, &values.numbers),
+            tied: reference.values().is_some() && reference.tied() < TIED,
         },
         location: Some(found.location),
         sign: Some(found.sign),
     }
 }
 
-/// The blocks of tied values, ascending; none where most values differ, or are not all known.
-fn ties(reference: &Numbers, current: &[f64]) -> Vec<Block> {
-    let Some(sorted) = reference.values().filter(|_| reference.tied() < TIED) else {
-        return Vec::new();
-    };
-    let mut current = current.to_vec();
-    current.sort_unstable_by(f64::total_cmp);
-    let (mut a, mut b) = (sorted, &current[..]);
-    let mut blocks = Vec::new();
-    while let Some(value) = (a.first().into_iter().chain(b.first()).copied()).reduce(f64::min) {
-        let upto = |values: &[f64]| values.iter().take_while(|v| **v <= value).count();
-        let (in_a, in_b) = (upto(a), upto(b));
-        (a, b) = (&a[in_a..], &b[in_b..]);
-        blocks.push(Block {
-            reference: in_a as u32,
-            current: in_b as u32,
-        });
-    }
-    blocks
-}
-
 /// Current values beyond the reference's smallest and largest.
-fn outside(reference: &Numbers, values: &Values) -> TestResult {
+fn outside(reference: &Numbers, values: &Values, spread: Option<(f64, f64)>) -> TestResult {
     let (low, high) = reference.range().unwrap_or((f64::NAN, f64::NAN));
-    let count = |beyond: &dyn Fn(f64) -> bool| {
-        values
-            .numbers
-            .iter()
-            .filter(|value| beyond(**value))
-            .count() as u64
-    };
-    let (above, below) = (count(&|value| value > high), count(&|value| value < low));
+    let within = spread.is_some_and(|(least, most)| least >= low && most <= high);
+    let (mut above, mut below) = (0, 0);
+    for value in values.numbers.iter().filter(|_| !within) {
+        above += u64::from(*value > high);
+        below += u64::from(*value < low);
+    }
     let (n, w) = (reference.len() as u64, values.numbers.len() as u64);
     let share = (above + below) as f64 / w.max(1) as f64;
     TestResult {
@@ -147,7 +128,7 @@ fn outside(reference: &Numbers, values: &Values) -> TestResult {
     }
 }
 
-/// Quantiles, effect sizes and the picture. Takes the numbers out of `values` to sort them.
+/// Quantiles, effect sizes and the picture. Sorts the numbers of `values`.
 fn illustrate(reference: &Numbers, values: &mut Values, measured: &mut Measurement) {
     let mut sorted = std::mem::take(&mut values.numbers);
     sorted.sort_unstable_by(f64::total_cmp);
@@ -169,6 +150,8 @@ fn illustrate(reference: &Numbers, values: &mut Values, measured: &mut Measureme
     measured.effects = effects(reference, &current);
     let sorted = current.values().unwrap_or_default();
     measured.picture = Some(Picture::ecdf(reference, sorted, gap));
+    // A test on ties may ask for them still.
+    values.numbers = sorted.to_vec();
 }
 
 fn quantiles(numbers: &Numbers) -> Option<Quantiles> {
@@ -203,15 +186,5 @@ mod tests {
         let q = quantiles(&Numbers::new([1.0, 2.0, 3.0, 4.0].map(Some))).unwrap();
         let found = [q.p05, q.p25, q.p50, q.p75, q.p95].map(f64::to_bits);
         assert_eq!(found, [1.0, 1.0, 2.0, 3.0, 4.0].map(f64::to_bits));
-    }
-
-    #[test]
-    fn ties_are_counted_over_both_samples() {
-        let reference = Numbers::new([1.0, 1.0, 2.0, 2.0, 2.0, 5.0].map(Some));
-        let blocks = ties(&reference, &[2.0, 7.0, 0.0]);
-        let sizes: Vec<_> = blocks.iter().map(|b| (b.reference, b.current)).collect();
-        assert_eq!(sizes, [(0, 1), (2, 0), (3, 1), (1, 0), (0, 1)]);
-        let distinct = Numbers::new((0..20).map(|i| Some(f64::from(i))));
-        assert!(ties(&distinct, &[2.0]).is_empty());
     }
 }

@@ -41,6 +41,17 @@ fn a_numeric_column_is_measured_as_ks_2samp_does() {
 }
 
 #[test]
+fn the_gap_is_found_at_a_value_the_reference_lacks() {
+    let reference = numbers(&[10.0, 20.0, 30.0]);
+    let measured = measured(&reference, [12.0, 1.0, 3.0, 2.0].map(Cell::Number));
+    let result = measured.main().result.as_ref().unwrap();
+    // scipy.stats.ks_2samp([10,20,30], [12,1,3,2])
+    //   → statistic=0.75, statistic_location=3, statistic_sign=-1
+    assert!((result.statistic - 0.75).abs() < 1e-15);
+    assert_eq!((result.location, result.sign), (Some(3.0), Some(-1)));
+}
+
+#[test]
 fn a_categorical_column_is_measured_as_chi2_contingency_does() {
     let reference = words(&["a", "a", "a", "b", "b", "c"]);
     let cells = ["a", "b", "b", "b", "d"].map(|w| Cell::Text(w.into()));

@@ -179,6 +179,9 @@ fn compare(
         }
     }
     let mut report = check.finish().report;
+    for check in report.features.iter_mut().flat_map(|f| &mut f.checks) {
+        check.adjusted_p = check.decision_p.map(|p| (p * tests as f64).min(1.0));
+    }
     // A budget over time means nothing to a check made once.
     report.budget = None;
     report.coverage = None;

@@ -201,6 +201,10 @@ pub struct CheckReport {
     pub effect: Option<f64>,
     /// The true gap is at least this, for KS: D less what chance can do on either side.
     pub lower_bound: Option<f64>,
+    /// The decision's p-value times the number of tests it shares its significance with, at most 1
+    /// (Bonferroni); of checks made once only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adjusted_p: Option<f64>,
     /// By how much the statistic may be understated, where the reference is a profile.
     pub error_bound: Option<f64>,
 }

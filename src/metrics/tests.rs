@@ -38,6 +38,7 @@ fn check(span: SpanName) -> CheckReport {
         effect: Some(0.25),
         lower_bound: None,
         error_bound: None,
+        adjusted_p: None,
     }
 }
 

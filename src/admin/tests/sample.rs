@@ -43,6 +43,7 @@ fn check(span: SpanName, d: f64, log10_p: f64, drifted: bool) -> CheckReport {
         effect: Some(d),
         lower_bound: None,
         error_bound: None,
+        adjusted_p: None,
     }
 }
 

@@ -29,6 +29,7 @@ fn check(test: Test, statistic: f64, p: f64, drifted: bool) -> CheckReport {
         effect: Some(statistic),
         lower_bound: None,
         error_bound: None,
+        adjusted_p: None,
     }
 }
 

@@ -246,6 +246,7 @@ fn check(row: &Row<'_>) -> rusqlite::Result<Option<Found>> {
         effect: row.get(18)?,
         lower_bound: None,
         error_bound: None,
+        adjusted_p: None,
     };
     Ok(Some(Found {
         column: row.get(1)?,

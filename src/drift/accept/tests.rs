@@ -29,6 +29,7 @@ fn check(test: Test, span: SpanName, effect: Option<f64>, drifted: bool) -> Chec
         effect,
         lower_bound: None,
         error_bound: None,
+        adjusted_p: None,
     }
 }
 

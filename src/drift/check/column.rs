@@ -177,6 +177,7 @@ fn effects(measured: &Measurement, state: State) -> Vec<CheckReport> {
             effect: None,
             lower_bound: None,
             error_bound: None,
+            adjusted_p: None,
         })
         .collect()
 }

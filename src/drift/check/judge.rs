@@ -171,6 +171,7 @@ impl ModelCheck<'_> {
             sign: result.and_then(|r| r.sign),
             effect: result.map(|r| r.effect.size),
             lower_bound: decision.and_then(|d| d.lower_bound),
+            adjusted_p: None,
             error_bound: Some(bench.resolution)
                 .filter(|bound| *bound > 0.0 && tested.test == Test::Ks),
         }

@@ -93,6 +93,7 @@ impl ModelCheck<'_> {
             effect: Some(distance.gap).filter(|_| shown),
             lower_bound: None,
             error_bound: None,
+            adjusted_p: None,
         };
         Some(Judged {
             report,

@@ -79,6 +79,7 @@ impl ModelCheck<'_> {
             effect: None,
             lower_bound: None,
             error_bound: None,
+            adjusted_p: None,
         })
     }
 

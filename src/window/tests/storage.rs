@@ -242,6 +242,7 @@ pub(super) fn report() -> ModelReport {
         effect: Some(0.5),
         lower_bound: None,
         error_bound: None,
+        adjusted_p: None,
     };
     ModelReport {
         model: ModelName::parse("iris").unwrap(),

@@ -177,6 +177,7 @@ fn validate(value: Value, base: &Path, warnings: Vec<String>) -> Result<Config, 
     let (tap, exclude, sample) = tap(top.section("tap"));
     let models = models::models(&mut top, base, &common, &drift);
     coherent(&top, &window, &drift);
+    learnable(&top, &window, &models);
     top.finish();
 
     let mut found = problems.into_vec();
@@ -210,6 +211,23 @@ fn validate(value: Value, base: &Path, warnings: Vec<String>) -> Result<Config, 
             found.sort_by(|a, b| (&a.origin, &a.key).cmp(&(&b.origin, &b.key)));
             found.dedup();
             Err(Problems(found))
+        }
+    }
+}
+
+/// Rows to learn from must stay until they are learned from.
+fn learnable(top: &Section<'_>, window: &window::Config, models: &[Model]) {
+    for model in models {
+        // The newer half of the window is whole, the older half is thinned.
+        let needed = model.learn_rows.unwrap_or(0) as u64 * 2;
+        if window.keep_rows < needed {
+            let message = format!(
+                "{} is too few for reference.learn_rows = {} of model {}; write at least {needed}",
+                window.keep_rows,
+                needed / 2,
+                model.name
+            );
+            top.lacks("window.keep_rows", message);
         }
     }
 }

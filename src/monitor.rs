@@ -6,6 +6,7 @@
 //! path of traffic waits for it.
 
 mod command;
+mod learning;
 mod obey;
 mod pace;
 mod rows;
@@ -33,6 +34,8 @@ use crate::model::{ModelName, Schema};
 use crate::timestamp::Timestamp;
 use crate::window::Window;
 pub use command::{Command, MOST_WAITING, Refused, Reply};
+pub use learning::Learning;
+use learning::Progress;
 use pace::Pace;
 use rows::{rebuild, recall, select};
 use tracked::Tracked;
@@ -72,6 +75,8 @@ pub struct Watched {
     pub policies: Vec<Policy>,
     /// Its reference and rows; `None` without a reference.
     pub live: Option<Arc<Live>>,
+    /// How it gets a reference, where it has none.
+    pub learning: Option<Learning>,
     /// The verdicts that stand, as the window had them.
     pub alarms: Alarms,
     /// What is accepted as the new normal, as the window had it.
@@ -261,6 +266,16 @@ impl Monitor {
             .store(Arc::new(Report { models: reports }));
     }
 
+    /// Learns the reference of a model that has none, if its rows are there.
+    fn learn(&mut self, index: usize, now: Timestamp, pace: &mut Pace<'_>) -> Option<Progress> {
+        let tracked = &mut self.models[index];
+        if tracked.watched.learning.is_none() {
+            return Some(Progress::Idle);
+        }
+        let (window, config, lives) = (&self.window, &self.config, &self.links.lives);
+        pace.slice(|| learning::learn(window, index, tracked, (config, lives), now))
+    }
+
     fn check_model(
         &mut self,
         index: usize,
@@ -268,6 +283,7 @@ impl Monitor {
         pace: &mut Pace<'_>,
     ) -> Option<ModelReport> {
         let totals = totals(&self.links.counters, index);
+        let learning = self.learn(index, now, pace)?;
         let tests = self.tests();
         let tracked = &mut self.models[index];
         tracked.not_after(now);
@@ -331,7 +347,11 @@ impl Monitor {
         let checked = check.finish();
         tracked.remember(&checked.decided);
         tracked.watched.alarms = alarms;
-        tracked.checked = Some(checked.report);
+        let mut report = checked.report;
+        if let (Progress::Rows(seen), Some(wanted)) = (learning, &tracked.watched.learning) {
+            learning::mark(&mut report, seen, wanted.rows);
+        }
+        tracked.checked = Some(report);
         let report = tracked.shown(now)?;
         tracked.announce(&report, &checked.changes);
         tracked.unsaved |= !checked.decided.is_empty() || !checked.changes.is_empty();

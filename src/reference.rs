@@ -32,6 +32,7 @@ mod header;
 mod inspect;
 mod json;
 mod kind;
+mod learn;
 mod line;
 mod meter;
 mod names;
@@ -52,6 +53,7 @@ mod tests;
 
 pub use compact::{CONFIG_MAP, DEFAULT_ERROR, Profiled, Resolution, profile};
 pub use inspect::Inspected;
+pub use learn::{Learned, frozen, learn};
 pub use meter::Progress;
 pub use pair::{Pair, PairColumn};
 pub use problem::{Errors, Place, Problem};

@@ -39,6 +39,7 @@ mod accepted;
 mod cells;
 mod error;
 mod figures;
+mod frozen;
 mod history;
 mod layout;
 mod opening;
@@ -55,6 +56,7 @@ mod tests;
 
 pub use error::{CommitError, Error};
 pub use figures::Figures;
+pub use frozen::{Frozen, frozen};
 
 /// Where the window is and how much it may hold.
 #[derive(Debug, Clone)]
@@ -241,6 +243,40 @@ impl Window {
     /// The newest checked rows of the version and reference in force, oldest first.
     pub fn recent_rows(&self, model: usize, newest: usize) -> Result<Vec<StoredRow>, Error> {
         self.shared.reader.recent_rows(model, newest)
+    }
+
+    /// How many checked rows of the version and reference in force there are; counts up to `most`.
+    ///
+    /// # Errors
+    /// SQLite refused.
+    pub fn checked_rows(&self, model: usize, most: usize) -> Result<usize, Error> {
+        self.shared.reader.checked_rows(model, most)
+    }
+
+    /// The oldest checked rows of the version and reference in force, oldest first.
+    ///
+    /// # Errors
+    /// SQLite refused.
+    pub fn oldest_rows(&self, model: usize, oldest: usize) -> Result<Vec<StoredRow>, Error> {
+        self.shared.reader.oldest_rows(model, oldest)
+    }
+
+    /// Stores a learned reference; from the next row on it is the one in force.
+    ///
+    /// # Errors
+    /// It does not fit, or SQLite refused; nothing has changed then.
+    pub fn freeze(&self, model: usize, frozen: Frozen) -> Result<(), CommitError> {
+        let (reply, answer) = sync_channel(1);
+        let message = writer::Message::Freeze {
+            model,
+            frozen,
+            reply,
+        };
+        let first_row = (self.send(message, &answer)).unwrap_or(Err(CommitError::Closed))?;
+        if let Some(source) = self.shared.reader.sources.get(model) {
+            source.first_row.store(first_row, Ordering::Release);
+        }
+        Ok(())
     }
 
     /// Of the checked rows since `from` (of the version and reference in force) those with the

@@ -1,9 +1,10 @@
 //! From configured models to what the stages need of them.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use crate::config::{Config, Model, Problem, Problems};
+use crate::config::{Config, FeatureOverride, Model, Problem, Problems};
 use crate::decode::Decoder;
 use crate::drift::Reference;
 use crate::drift::accept::Acceptance;
@@ -12,12 +13,12 @@ use crate::drift::decide::Policy;
 use crate::drift::live::Live;
 use crate::feature::{Column, Kind, Role, Store, hash};
 use crate::model::{ModelName, Schema};
-use crate::monitor::{self, Watched};
+use crate::monitor::{self, Learning, Watched};
 use crate::proxy;
 use crate::recorder::Recorded;
 use crate::reference;
 use crate::timestamp::Timestamp;
-use crate::window::{ModelSpec, Window};
+use crate::window::{self, ModelSpec, Window};
 
 use super::Error;
 use super::reload::Stamp;
@@ -41,6 +42,8 @@ pub(super) struct Prepared {
     accepted: Vec<Acceptance>,
     changed: bool,
     thinned: Option<crate::drift::current::Thinned>,
+    /// Rows to learn the reference from, until it is learned, and kinds over those found.
+    learn: Option<(usize, BTreeMap<String, Kind>)>,
 }
 
 /// Loads every model's reference.
@@ -66,6 +69,17 @@ pub(super) fn open_window(
     models: &mut [Prepared],
     now: Timestamp,
 ) -> Result<Window, Error> {
+    // What could not be read before is not learned a second time.
+    for (model, settings) in models.iter_mut().zip(&config.models) {
+        if model.learn.is_some()
+            && let Some(loaded) = learned(settings, config, now)?
+        {
+            model.schema = Arc::new(loaded.schema);
+            model.reference = Some(Arc::new(loaded.reference));
+            model.learn = None;
+            model.announce();
+        }
+    }
     let specs: Vec<ModelSpec> = models.iter().map(Prepared::spec).collect();
     let opened = Window::open(&config.window, &specs, now)?;
     if let Some(path) = opened.quarantined {
@@ -126,7 +140,7 @@ impl Prepared {
             schema,
             mut reference,
             notes,
-        } = read_reference(model, now)?;
+        } = read(model, config, now)?;
         let mut policies = vec![config.drift.policy; schema.columns().len()];
         let mut stores = vec![Store::Keep; schema.columns().len()];
         let mut unknown = Vec::new();
@@ -160,9 +174,11 @@ impl Prepared {
         if !unknown.is_empty() {
             return Err(unknown);
         }
-        if let Some(reference) = &mut reference {
+        // What was learned from stored rows knows no more than was stored.
+        if let Some(reference) = reference.as_mut().filter(|_| model.learn_rows.is_none()) {
             conceal(reference, &stores, model.name.as_str());
         }
+        let known = reference.is_some();
         Ok(Self {
             name: model.name.clone(),
             paths: model.paths.clone(),
@@ -178,6 +194,7 @@ impl Prepared {
             accepted: Vec::new(),
             changed: false,
             thinned: None,
+            learn: (model.learn_rows.filter(|_| !known)).map(|rows| (rows, kinds(model))),
         })
     }
 
@@ -195,6 +212,11 @@ impl Prepared {
                 features = names(self.schema.features()),
                 outputs = names(self.schema.outputs()),
                 "Reference loaded"
+            ),
+            None if self.learn.is_some() => tracing::info!(
+                model = %self.name,
+                rows = self.learn.as_ref().map(|(rows, _)| rows),
+                "Reference to be learned from traffic"
             ),
             None => tracing::warn!(
                 model = %self.name,
@@ -257,6 +279,10 @@ impl Prepared {
             schema: Arc::clone(&self.schema),
             policies: self.policies.clone(),
             live,
+            learning: self
+                .learn
+                .clone()
+                .map(|(rows, kinds)| Learning { rows, kinds }),
             alarms: self.alarms.clone(),
             accepted: self.accepted.clone(),
             changed: self.changed,
@@ -282,6 +308,25 @@ pub(super) struct Read {
     pub(super) reference: Option<Reference>,
     /// What a person should know about the reading.
     pub(super) notes: Vec<String>,
+}
+
+/// The reference learned in an earlier run, or what the file says.
+fn read(model: &Model, config: &Config, now: Timestamp) -> Result<Read, Vec<Problem>> {
+    match learned(model, config, now) {
+        Ok(Some(loaded)) => {
+            return Ok(Read {
+                schema: loaded.schema,
+                reference: Some(loaded.reference),
+                notes: loaded.notes,
+            });
+        }
+        Ok(None) => {}
+        // Read once more when the window opens.
+        Err(error) => {
+            tracing::debug!(model = %model.name, %error, "Learned reference not read yet");
+        }
+    }
+    read_reference(model, now)
 }
 
 /// Reads the reference file of a model, at the start and on every reload.
@@ -330,6 +375,50 @@ pub(super) fn conceal(reference: &mut Reference, stores: &[Store], salt: &str) {
         let words: Vec<&str> = stores.iter().map(|store| store.as_str()).collect();
         reference.hash = hash(&reference.hash, &words.join(",")).into();
     }
+}
+
+/// The reference learned in an earlier run, if it was and is about the columns configured now.
+fn learned(
+    model: &Model,
+    config: &Config,
+    now: Timestamp,
+) -> Result<Option<reference::Loaded>, window::Error> {
+    if model.learn_rows.is_none() {
+        return Ok(None);
+    }
+    let profile = window::frozen(&config.window.path, &model.name, &model.version)?;
+    let Some(profile) = profile else {
+        return Ok(None);
+    };
+    let loaded = match reference::frozen(&profile, now) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            tracing::error!(model = %model.name, %error, "Reference cannot be read back: it is learned anew");
+            return Ok(None);
+        }
+    };
+    let declared = declared(model);
+    let named = |schema: &Schema| -> Vec<_> {
+        let columns = schema.columns().iter();
+        columns.map(|c| (c.name.clone(), c.role)).collect()
+    };
+    if named(&loaded.schema) != named(&declared) {
+        tracing::warn!(model = %model.name, "Other columns are configured than the reference was learned for: it is learned anew");
+        return Ok(None);
+    }
+    Ok(Some(loaded))
+}
+
+/// Kinds that are not left to be found: those configured, and words that are stored by their hash.
+fn kinds(model: &Model) -> BTreeMap<String, Kind> {
+    let kind = |change: &FeatureOverride| match change.store {
+        Store::Hash => Some(Kind::Categorical),
+        Store::Keep | Store::Drop => change.kind,
+    };
+    let kinds = model.overrides.iter();
+    kinds
+        .filter_map(|change| Some((change.name.clone(), kind(change)?)))
+        .collect()
 }
 
 /// The columns a model without reference is configured with; none where it is not.

@@ -159,6 +159,10 @@ fn model(config: &Config, settings: &Model, schema: &Schema, stores: &[Store]) -
             text += &line("ordered", reference.ordered);
             text += &line("columns", format!("{{ {} }}", columns.join(", ")));
         }
+        None if settings.learn_rows.is_some() => {
+            let rows = settings.learn_rows.unwrap_or_default();
+            text += &line("reference", format!("{{ learn_rows = {rows} }}"));
+        }
         None => text += "# reference      = no drift is measured without one\n",
     }
     for (column, store) in schema.columns().iter().zip(stores) {

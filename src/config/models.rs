@@ -39,6 +39,8 @@ pub struct Model {
     pub version: String,
     /// Its reference file and how to read it.
     pub reference: Option<reference::Config>,
+    /// Rows of traffic to learn the reference from, where there is no file.
+    pub learn_rows: Option<usize>,
     /// Features in positional order, where configured.
     pub features: Vec<String>,
     /// Outputs, where configured.
@@ -205,10 +207,11 @@ fn model(
     let ordered = section.boolean("ordered").unwrap_or(false);
     let overrides = overrides(section, drift);
     let mut reference_origin = section.origin().to_owned();
+    let learn_rows = learn_rows(section, &features);
     let reference = section.take("reference").and_then(|value| {
-        if matches!(value.kind, ValueKind::Table(_) | ValueKind::Array(_)) {
-            let message = "write the path of a CSV file; learning a reference from traffic is not supported yet";
-            section.problem("reference", &value, "a table".to_owned(), message.to_owned());
+        if matches!(value.kind, ValueKind::Array(_)) {
+            let message = "write the path of a file, or { learn_rows = 5000 }";
+            section.problem("reference", &value, "a list".to_owned(), message.to_owned());
             return None;
         }
         if let Some(origin) = value.origin() {
@@ -241,11 +244,36 @@ fn model(
         upstream: upstream?,
         version,
         reference,
+        learn_rows,
         features,
         outputs,
         overrides,
         reference_origin,
     })
+}
+
+/// Fewer rows than this tell too little to compare anything with.
+const FEWEST_LEARNED: u64 = 100;
+
+/// Reads `reference = { learn_rows = 5000 }`.
+fn learn_rows(section: &mut Section<'_>, features: &[String]) -> Option<usize> {
+    if !section.has_table("reference") {
+        return None;
+    }
+    let mut table = section.section("reference");
+    if !table.has("learn_rows") {
+        table.lacks(
+            "learn_rows",
+            "missing; write { learn_rows = 5000 }".to_owned(),
+        );
+    }
+    let rows = table.count("learn_rows", FEWEST_LEARNED);
+    table.finish();
+    if features.is_empty() {
+        let message = "missing; to learn a reference from traffic, name the columns to watch in the order of positional values: features = [\"age\", \"plan\"], and outputs";
+        section.lacks("features", message.to_owned());
+    }
+    usize::try_from(rows?).ok()
 }
 
 fn default_missing() -> Vec<String> {

@@ -102,6 +102,12 @@ impl<'a> Section<'a> {
         self.entries.contains_key(key)
     }
 
+    /// Whether the value of `key` is a table.
+    pub(super) fn has_table(&self, key: &str) -> bool {
+        let value = self.entries.get(key);
+        value.is_some_and(|value| matches!(value.kind, ValueKind::Table(_)))
+    }
+
     /// The raw value of `key`.
     pub(super) fn take(&mut self, key: &'static str) -> Option<Value> {
         self.asked.insert(key);

@@ -5,10 +5,12 @@
 //! no configuration, and one that says otherwise is an error (`agree`). The format is versioned;
 //! `write` and `read` are its two sides.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
 use std::sync::Arc;
 
 use flate2::Compression;
+use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
@@ -145,9 +147,27 @@ pub(super) fn load(
     Err(Errors(problems))
 }
 
+/// A profile that driftd keeps itself, at `path` by name only.
+pub(super) fn restore(content: &Content, path: &Path, now: Timestamp) -> Result<Loaded, Errors> {
+    let profile = read::profile(content, path, u64::MAX);
+    let profile = profile.map_err(|problem| Errors(vec![problem]))?;
+    Ok(profile.loaded(content, now))
+}
+
 // === impl Content ===
 
 impl Content {
+    /// The content of a compressed profile.
+    pub(super) fn unzipped(gzip: &[u8], path: &Path) -> Result<Self, Problem> {
+        let mut content = Vec::new();
+        let read = GzDecoder::new(gzip).read_to_end(&mut content);
+        read.map_err(|source| Problem::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self(content))
+    }
+
     /// Identity of these bytes, compressed or not.
     fn hash(&self) -> String {
         digits(

@@ -37,8 +37,8 @@ const MANY: usize = 1000;
 
 /// So few different integers, each coming [`CODED`] times on average if there are as many, are
 /// categories in numbers: the KS test is blind to most of what happens among so few values.
-const CODES: usize = 20;
-const CODED: usize = 10;
+pub(super) const CODES: usize = 20;
+pub(super) const CODED: usize = 10;
 
 /// Rows each category needs on average; words of a text hardly ever come back.
 const EACH: usize = 5;
@@ -64,7 +64,7 @@ pub(super) fn guess(
     if profile.booleans {
         return known(Some(Kind::Categorical), "holds true and false");
     }
-    let limit = FEW.max((profile.present / EACH).min(MANY));
+    let limit = limit(profile.present);
     let words = distinct(limit)?;
     let (kind, why) = if words.len() <= limit {
         (Kind::Categorical, "holds few different words")
@@ -79,6 +79,11 @@ pub(super) fn guess(
         words
     };
     Ok((Guess { kind, why }, words))
+}
+
+/// The most different words that are categories among so many values.
+pub(super) fn limit(present: usize) -> usize {
+    FEW.max((present / EACH).min(MANY))
 }
 
 /// How a column of `kind` is read. Numbers that are categories are read as numbers, so that JSON's

@@ -130,7 +130,7 @@ impl Reader {
     }
 
     /// Runs `read` in one read transaction; a model that is not configured has no rows.
-    fn with<T: Default>(
+    pub(super) fn with<T: Default>(
         &self,
         model: usize,
         read: impl FnOnce(&Connection, &Source) -> rusqlite::Result<T>,

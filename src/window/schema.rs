@@ -104,6 +104,11 @@ CREATE VIEW accepted AS SELECT a.id, m.name AS model, a."column", a.test, a.effe
   strftime('%Y-%m-%dT%H:%M:%fZ', a.until / 1000.0, 'unixepoch') AS until,
   strftime('%Y-%m-%dT%H:%M:%fZ', a.ended / 1000.0, 'unixepoch') AS ended, a.end_reason, a.ended_by
   FROM accepted_data a LEFT JOIN models m ON m.id = a.model;
+-- References learned from traffic: gzip of the JSON that `driftd profile` writes too.
+CREATE TABLE frozen_data (
+  id INTEGER PRIMARY KEY, model INTEGER NOT NULL, version TEXT NOT NULL, hash TEXT NOT NULL,
+  rows INTEGER NOT NULL, frozen_at INTEGER NOT NULL, profile BLOB NOT NULL,
+  UNIQUE (model, version));
 "#;
 
 /// Refuses files of other programs and of newer driftds, before anything is written to them.

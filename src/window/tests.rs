@@ -10,6 +10,7 @@ use crate::exchange::{CapturedBody, DropReason, Ending};
 use crate::feature::{Cell, Column, Role};
 
 mod accepted;
+mod frozen;
 mod recovery;
 mod retention;
 mod storage;

@@ -17,7 +17,7 @@ use super::history::{self, Check};
 use super::layout::{self, Layout};
 use super::opening::{self, Identity, Next};
 use super::space::Limits;
-use super::{CommitError, Committed, Gap, Record, RowId, accepted, cells, schema};
+use super::{CommitError, Committed, Frozen, Gap, Record, RowId, accepted, cells, schema};
 
 /// What the writer is asked to do. Its answer follows the COMMIT.
 #[derive(Debug)]
@@ -46,6 +46,12 @@ pub(super) enum Message {
         hash: String,
         now: Timestamp,
         reply: SyncSender<rusqlite::Result<i64>>,
+    },
+    /// Freeze a learned reference.
+    Freeze {
+        model: usize,
+        frozen: Frozen,
+        reply: SyncSender<Result<i64, CommitError>>,
     },
     /// Store a gap.
     Gap {
@@ -221,7 +227,14 @@ impl Writer {
                     now,
                     reply,
                 } => {
-                    let _ = reply.send(self.begin(model, &version, &hash, now));
+                    let _ = reply.send(self.begin(model, (&version, &hash), now, |_, _| Ok(())));
+                }
+                Message::Freeze {
+                    model,
+                    frozen,
+                    reply,
+                } => {
+                    let _ = reply.send(self.freeze(model, &frozen));
                 }
                 Message::Gap { gap, reply } => {
                     let saved = history::save_gap(&self.connection, &gap, &self.models);
@@ -359,13 +372,14 @@ impl Writer {
         Ok(())
     }
 
-    /// Rows from the next one on belong to the reference with this hash.
-    fn begin(
+    /// Rows from the next one on belong to the reference with this hash. What `store` writes for the
+    /// model of this number is in the same transaction.
+    pub(super) fn begin(
         &mut self,
         model: usize,
-        version: &str,
-        hash: &str,
+        (version, hash): (&str, &str),
         now: Timestamp,
+        store: impl FnOnce(&Connection, i64) -> rusqlite::Result<()>,
     ) -> rusqlite::Result<i64> {
         let first_row = self.next.row;
         let Some(model) = self.models.get_mut(model) else {
@@ -377,6 +391,7 @@ impl Writer {
             version,
             reference_hash: Some(hash),
         };
+        store(&transaction, model.number)?;
         let id = opening::begin(&transaction, model.number, identity, first_row, now)?;
         transaction.commit()?;
         model.reference = id;

@@ -83,10 +83,20 @@ pub(super) const SETTINGS: &str = "
 impl Driftd {
     /// Starts in `directory`, which holds `people.csv`.
     pub(super) fn start(directory: &Path, upstream: SocketAddr, settings: &str) -> Self {
+        Self::start_with(directory, upstream, settings, "reference = \"people.csv\"")
+    }
+
+    /// Starts in `directory` with a model whose reference is what `reference` says.
+    pub(super) fn start_with(
+        directory: &Path,
+        upstream: SocketAddr,
+        settings: &str,
+        reference: &str,
+    ) -> Self {
         let path = directory.join("driftd.toml");
         let text = format!(
             "listen = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nupstream = \"http://{upstream}\"\n\
-             {settings}\n[[model]]\nname = \"people\"\npaths = [\"/predict\"]\nreference = \"people.csv\"\n\
+             {settings}\n[[model]]\nname = \"people\"\npaths = [\"/predict\"]\n{reference}\n\
              [[model.feature]]\nname = \"plan\"\nstore = \"hash\"\n\
              [[model.feature]]\nname = \"secret\"\nstore = \"drop\"\n"
         );

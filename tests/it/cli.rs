@@ -92,7 +92,7 @@ fn every_problem_of_every_model_is_named() {
         "3 configuration errors",
         "\"iris model\"",
         "did you mean `features`",
-        "not supported yet",
+        "to learn a reference from traffic, name the columns",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }

@@ -21,6 +21,9 @@ mod engine;
 /// Exact laws and effect sizes against scipy, mpmath and brute force.
 mod exact;
 
+/// A reference learned from traffic, over restarts.
+mod learning;
+
 /// Profiles of references, by the binary itself.
 mod profile;
 

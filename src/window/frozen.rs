@@ -1,0 +1,133 @@
+//! References learned from traffic: the rows they are learned from, and their profiles, kept for good.
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
+
+use crate::model::ModelName;
+use crate::timestamp::Timestamp;
+
+use super::layout::table;
+use super::opening::BUSY;
+use super::reader::Reader;
+use super::writer::Writer;
+use super::{CommitError, Error, StoredRow, error};
+
+/// A learned reference on its way into the window.
+#[derive(Debug, Clone)]
+pub struct Frozen {
+    /// The version of the model it was learned for.
+    pub version: String,
+    /// Its identity.
+    pub hash: String,
+    /// Rows it was learned from.
+    pub rows: usize,
+    /// Its profile, compressed.
+    pub profile: Vec<u8>,
+    /// When it comes into force.
+    pub at: Timestamp,
+}
+
+/// The profile frozen for `version` of `model` in the window file at `path`; `None` where there is
+/// no such file or profile. Reads without opening the window.
+///
+/// # Errors
+/// SQLite refused: whether there is a profile is not known.
+pub fn frozen(path: &Path, model: &ModelName, version: &str) -> Result<Option<Vec<u8>>, Error> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    match read(path, model, version) {
+        Ok(profile) => Ok(profile),
+        // What is damaged, no database, or not for this user: opening sets it aside, or says so.
+        Err(source) => match source.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::CannotOpen) => {
+                Ok(None)
+            }
+            _ => Err(error::sqlite(path, source)),
+        },
+    }
+}
+
+fn read(path: &Path, model: &ModelName, version: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.busy_timeout(BUSY)?;
+    // An older driftd's file has no such table yet; another program's never will.
+    if !connection.table_exists(None, "frozen_data")? {
+        return Ok(None);
+    }
+    let sql = "SELECT f.profile FROM frozen_data f JOIN models m ON m.id = f.model \
+               WHERE m.name = ?1 AND f.version = ?2";
+    let found = connection.query_row(sql, (model.as_str(), version), |row| row.get(0));
+    found.optional()
+}
+
+// === impl Reader ===
+
+impl Reader {
+    /// See [`super::Window::checked_rows`].
+    pub(super) fn checked_rows(&self, model: usize, most: usize) -> Result<usize, Error> {
+        self.with(model, |connection, source| {
+            let sql = format!(
+                "SELECT count(*) FROM (SELECT 1 FROM {} WHERE checked AND id >= ?1 LIMIT ?2)",
+                table(source.layout.number)
+            );
+            let limit = i64::try_from(most).unwrap_or(i64::MAX);
+            let count: i64 = connection.query_row(
+                &sql,
+                (source.first_row.load(Ordering::Acquire), limit),
+                |row| row.get(0),
+            )?;
+            Ok(usize::try_from(count).unwrap_or(0))
+        })
+    }
+
+    /// See [`super::Window::oldest_rows`].
+    pub(super) fn oldest_rows(&self, model: usize, oldest: usize) -> Result<Vec<StoredRow>, Error> {
+        self.with(model, |connection, source| {
+            let sql = format!(
+                "SELECT {} FROM {} WHERE checked AND id >= ?1 ORDER BY id LIMIT ?2",
+                source.layout.selected(),
+                table(source.layout.number)
+            );
+            let limit = i64::try_from(oldest).unwrap_or(i64::MAX);
+            let read = |row: &rusqlite::Row<'_>| source.layout.read(row, self.seed);
+            let mut statement = connection.prepare(&sql)?;
+            statement
+                .query_map((source.first_row.load(Ordering::Acquire), limit), read)?
+                .collect()
+        })
+    }
+}
+
+// === impl Writer ===
+
+impl Writer {
+    /// Stores a learned reference and puts it in force for the rows from the one returned on.
+    pub(super) fn freeze(&mut self, model: usize, frozen: &Frozen) -> Result<i64, CommitError> {
+        if !self.has_room(frozen.profile.len() as u64) {
+            return Err(CommitError::Full {
+                max_bytes: self.limits.bytes,
+            });
+        }
+        let Frozen {
+            version,
+            hash,
+            rows,
+            profile,
+            at,
+        } = frozen;
+        let store = |connection: &Connection, number: i64| {
+            let rows = i64::try_from(*rows).unwrap_or(i64::MAX);
+            connection.execute(
+                "INSERT OR REPLACE INTO frozen_data (model, version, hash, rows, frozen_at, profile) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                (number, version, hash, rows, at.0, profile),
+            )?;
+            Ok(())
+        };
+        let begun = self.begin(model, (version, hash), *at, store);
+        begun.map_err(CommitError::Sqlite)
+    }
+}

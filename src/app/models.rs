@@ -69,6 +69,17 @@ pub(super) fn open_window(
     models: &mut [Prepared],
     now: Timestamp,
 ) -> Result<Window, Error> {
+    // What could not be read before is not learned a second time.
+    for (model, settings) in models.iter_mut().zip(&config.models) {
+        if model.learn.is_some()
+            && let Some(loaded) = learned(settings, config, now)?
+        {
+            model.schema = Arc::new(loaded.schema);
+            model.reference = Some(Arc::new(loaded.reference));
+            model.learn = None;
+            model.announce();
+        }
+    }
     let specs: Vec<ModelSpec> = models.iter().map(Prepared::spec).collect();
     let opened = Window::open(&config.window, &specs, now)?;
     if let Some(path) = opened.quarantined {
@@ -129,14 +140,7 @@ impl Prepared {
             schema,
             mut reference,
             notes,
-        } = match learned(model, config, now) {
-            Some(loaded) => Read {
-                schema: loaded.schema,
-                reference: Some(loaded.reference),
-                notes: loaded.notes,
-            },
-            None => read_reference(model, now)?,
-        };
+        } = read(model, config, now)?;
         let mut policies = vec![config.drift.policy; schema.columns().len()];
         let mut stores = vec![Store::Keep; schema.columns().len()];
         let mut unknown = Vec::new();
@@ -306,6 +310,25 @@ pub(super) struct Read {
     pub(super) notes: Vec<String>,
 }
 
+/// The reference learned in an earlier run, or what the file says.
+fn read(model: &Model, config: &Config, now: Timestamp) -> Result<Read, Vec<Problem>> {
+    match learned(model, config, now) {
+        Ok(Some(loaded)) => {
+            return Ok(Read {
+                schema: loaded.schema,
+                reference: Some(loaded.reference),
+                notes: loaded.notes,
+            });
+        }
+        Ok(None) => {}
+        // Read once more when the window opens.
+        Err(error) => {
+            tracing::debug!(model = %model.name, %error, "Learned reference not read yet");
+        }
+    }
+    read_reference(model, now)
+}
+
 /// Reads the reference file of a model, at the start and on every reload.
 pub(super) fn read_reference(model: &Model, now: Timestamp) -> Result<Read, Vec<Problem>> {
     let Some(settings) = &model.reference else {
@@ -355,14 +378,23 @@ pub(super) fn conceal(reference: &mut Reference, stores: &[Store], salt: &str) {
 }
 
 /// The reference learned in an earlier run, if it was and is about the columns configured now.
-fn learned(model: &Model, config: &Config, now: Timestamp) -> Option<reference::Loaded> {
-    model.learn_rows?;
+fn learned(
+    model: &Model,
+    config: &Config,
+    now: Timestamp,
+) -> Result<Option<reference::Loaded>, window::Error> {
+    if model.learn_rows.is_none() {
+        return Ok(None);
+    }
     let profile = window::frozen(&config.window.path, &model.name, &model.version)?;
+    let Some(profile) = profile else {
+        return Ok(None);
+    };
     let loaded = match reference::frozen(&profile, now) {
         Ok(loaded) => loaded,
         Err(error) => {
             tracing::error!(model = %model.name, %error, "Reference cannot be read back: it is learned anew");
-            return None;
+            return Ok(None);
         }
     };
     let declared = declared(model);
@@ -372,9 +404,9 @@ fn learned(model: &Model, config: &Config, now: Timestamp) -> Option<reference::
     };
     if named(&loaded.schema) != named(&declared) {
         tracing::warn!(model = %model.name, "Other columns are configured than the reference was learned for: it is learned anew");
-        return None;
+        return Ok(None);
     }
-    Some(loaded)
+    Ok(Some(loaded))
 }
 
 /// Kinds that are not left to be found: those configured, and words that are stored by their hash.

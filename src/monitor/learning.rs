@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::drift::live::{Live, Lives};
+use crate::drift::live::Lives;
 use crate::drift::report::{ModelReport, State};
 use crate::feature::Kind;
 use crate::reference::{self, Learned};
@@ -38,7 +38,7 @@ pub(super) fn learn(
     window: &Window,
     index: usize,
     tracked: &mut Tracked,
-    (config, lives): (&Config, &Lives),
+    place: (&Config, &Lives),
     now: Timestamp,
 ) -> Progress {
     let Some(Learning { rows, kinds }) = &tracked.watched.learning else {
@@ -52,50 +52,50 @@ pub(super) fn learn(
     if seen < *rows {
         return Progress::Rows(seen);
     }
-    let learned = window
-        .oldest_rows(index, *rows)
-        .map_err(|error| error.to_string());
-    let learned = learned.and_then(|rows| {
+    let learned = (window.oldest_rows(index, *rows).map_err(|e| e.to_string())).and_then(|rows| {
         let rows: Vec<_> = rows.into_iter().map(|row| row.cells).collect();
         reference::learn(&tracked.watched.schema, kinds, &rows, now).map_err(|e| e.to_string())
     });
-    let learned = learned.and_then(
-        |Learned {
-             mut loaded,
-             profile,
-         }| {
-            loaded.reference.loaded_at = now;
-            let frozen = Frozen {
-                version: tracked.watched.version.clone(),
-                hash: loaded.reference.hash.clone(),
-                rows: loaded.reference.rows,
-                profile,
-                at: now,
-            };
-            let live = Arc::new(Live::new(Arc::new(loaded.reference), config.spans()));
-            let freeze = || window.freeze(index, frozen);
-            let replaced = lives.replace(index, Arc::clone(&live), freeze);
-            replaced.map_err(|error| error.to_string())?;
-            Ok((live, loaded.schema, loaded.notes))
-        },
-    );
-    match learned {
+    let begun = learned.and_then(|learned| begin(window, index, tracked, place, learned, now));
+    match begun {
         Err(error) => {
             tracing::warn!(error, model, "Reference not learned yet");
             Progress::Rows(seen)
         }
-        Ok((live, schema, notes)) => {
-            let (rows, hash) = (live.reference.rows, live.reference.hash.clone());
-            tracing::info!(model, rows, hash, "Reference learned");
-            for note in notes {
-                tracing::info!(model, "{note}");
-            }
-            tracked.watched.schema = Arc::new(schema);
-            tracked.watched.learning = None;
-            tracked.begin(live, now);
-            Progress::Learned
-        }
+        Ok(()) => Progress::Learned,
     }
+}
+
+/// Freezes what was learned in the window and compares with it from now on, as after a reload. Both
+/// are one transaction: a process killed meanwhile has learned nothing yet, or all.
+fn begin(
+    window: &Window,
+    index: usize,
+    tracked: &mut Tracked,
+    place: (&Config, &Lives),
+    learned: Learned,
+    now: Timestamp,
+) -> Result<(), String> {
+    let Learned { loaded, profile } = learned;
+    let (rows, hash) = (loaded.reference.rows, loaded.reference.hash.clone());
+    let frozen = Frozen {
+        version: tracked.watched.version.clone(),
+        hash: hash.clone(),
+        rows,
+        profile,
+        at: now,
+    };
+    let freeze = || window.freeze(index, frozen);
+    let replaced = tracked.replace(index, loaded.reference, place, now, freeze);
+    replaced.map_err(|error| error.to_string())?;
+    let model = tracked.watched.name.as_str();
+    tracing::info!(model, rows, hash, "Reference learned");
+    for note in loaded.notes {
+        tracing::info!(model, "{note}");
+    }
+    tracked.watched.schema = Arc::new(loaded.schema);
+    tracked.watched.learning = None;
+    Ok(())
 }
 
 /// Says in the report how far learning is.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use crate::drift::Reference;
 use crate::drift::accept::{Acceptance, Ended, Terms};
-use crate::drift::live::Live;
 use crate::drift::report::{ModelReport, Report};
 use crate::timestamp::Timestamp;
 
@@ -96,24 +95,15 @@ impl Monitor {
         Ok(ended)
     }
 
-    /// Compares with another reference from now on: in the window and in memory at once, between two
-    /// commits.
-    fn begin(
-        &mut self,
-        index: usize,
-        mut reference: Reference,
-        now: Timestamp,
-    ) -> Result<(), Refused> {
+    /// Compares with another reference from now on.
+    fn begin(&mut self, index: usize, reference: Reference, now: Timestamp) -> Result<(), Refused> {
         let tracked = self.models.get_mut(index).ok_or(Refused::Unchecked)?;
-        reference.loaded_at = now;
-        let hash = reference.hash.clone();
-        let live = Arc::new(Live::new(Arc::new(reference), self.config.spans()));
-        let version = &tracked.watched.version;
-        self.links.lives.replace(index, Arc::clone(&live), || {
-            let begun = self.window.begin_reference(index, version, &hash, now);
+        let (version, hash) = (tracked.watched.version.clone(), reference.hash.clone());
+        let (window, place) = (&self.window, (&self.config, &*self.links.lives));
+        tracked.replace(index, reference, place, now, || {
+            let begun = window.begin_reference(index, &version, &hash, now);
             begun.map(|_first_row| ())
         })?;
-        tracked.begin(live, now);
         if let Some(report) = self.check_model(index, now, &mut Pace::hurried()) {
             self.put(index, report);
         }

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use crate::drift::Reference;
 use crate::drift::accept::{Acceptances, End, Ended};
 use crate::drift::alarm::Alarms;
 use crate::drift::check::{Change, Decided};
 use crate::drift::coverage::Coverage;
-use crate::drift::live::Live;
+use crate::drift::live::{Live, Lives};
 use crate::drift::report::{CheckReport, Level, ModelReport, SpanName, State};
 use crate::timestamp::Timestamp;
 
-use super::Watched;
+use super::{Config, Watched};
 
 /// A model with what the monitor remembers of it between checks.
 #[derive(Debug)]
@@ -69,8 +70,25 @@ impl Tracked {
         }
     }
 
+    /// Compares with another reference from now on: in the window, by `store`, and in memory at once,
+    /// between two commits. Where `store` fails nothing changes.
+    pub(super) fn replace<E>(
+        &mut self,
+        index: usize,
+        mut reference: Reference,
+        (config, lives): (&Config, &Lives),
+        now: Timestamp,
+        store: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        reference.loaded_at = now;
+        let live = Arc::new(Live::new(Arc::new(reference), config.spans()));
+        lives.replace(index, Arc::clone(&live), store)?;
+        self.begin(live, now);
+        Ok(())
+    }
+
     /// Begins anew with another reference: what stood was about the one before.
-    pub(super) fn begin(&mut self, live: Arc<Live>, now: Timestamp) {
+    fn begin(&mut self, live: Arc<Live>, now: Timestamp) {
         self.watched.live = Some(live);
         self.watched.alarms = Alarms::default();
         self.watched.changed = true;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 
 use crate::model::ModelName;
 use crate::timestamp::Timestamp;
@@ -12,7 +12,7 @@ use super::layout::table;
 use super::opening::BUSY;
 use super::reader::Reader;
 use super::writer::Writer;
-use super::{CommitError, Error, StoredRow, history};
+use super::{CommitError, Error, StoredRow, error};
 
 /// A learned reference on its way into the window.
 #[derive(Debug, Clone)]
@@ -31,24 +31,32 @@ pub struct Frozen {
 
 /// The profile frozen for `version` of `model` in the window file at `path`; `None` where there is
 /// no such file or profile. Reads without opening the window.
-#[must_use]
-pub fn frozen(path: &Path, model: &ModelName, version: &str) -> Option<Vec<u8>> {
+///
+/// # Errors
+/// SQLite refused: whether there is a profile is not known.
+pub fn frozen(path: &Path, model: &ModelName, version: &str) -> Result<Option<Vec<u8>>, Error> {
     if !path.exists() {
-        return None;
+        return Ok(None);
     }
     match read(path, model, version) {
-        Ok(profile) => profile,
-        Err(error) => {
-            // A file without the table is one of an older driftd, or none at all: opening says so.
-            tracing::debug!(%error, "No learned reference could be read");
-            None
-        }
+        Ok(profile) => Ok(profile),
+        // What is damaged, no database, or not for this user: opening sets it aside, or says so.
+        Err(source) => match source.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::CannotOpen) => {
+                Ok(None)
+            }
+            _ => Err(error::sqlite(path, source)),
+        },
     }
 }
 
 fn read(path: &Path, model: &ModelName, version: &str) -> rusqlite::Result<Option<Vec<u8>>> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     connection.busy_timeout(BUSY)?;
+    // An older driftd's file has no such table yet; another program's never will.
+    if !connection.table_exists(None, "frozen_data")? {
+        return Ok(None);
+    }
     let sql = "SELECT f.profile FROM frozen_data f JOIN models m ON m.id = f.model \
                WHERE m.name = ?1 AND f.version = ?2";
     let found = connection.query_row(sql, (model.as_str(), version), |row| row.get(0));
@@ -103,43 +111,23 @@ impl Writer {
                 max_bytes: self.limits.bytes,
             });
         }
-        let Some(state) = self.models.get_mut(model) else {
-            return Err(CommitError::Closed);
-        };
-        let (number, first_row) = (state.number, self.next.row);
-        let store = || {
-            let transaction =
-                Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
-            transaction.execute(
+        let Frozen {
+            version,
+            hash,
+            rows,
+            profile,
+            at,
+        } = frozen;
+        let store = |connection: &Connection, number: i64| {
+            let rows = i64::try_from(*rows).unwrap_or(i64::MAX);
+            connection.execute(
                 "INSERT OR REPLACE INTO frozen_data (model, version, hash, rows, frozen_at, profile) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                (
-                    number,
-                    &frozen.version,
-                    &frozen.hash,
-                    i64::try_from(frozen.rows).unwrap_or(i64::MAX),
-                    frozen.at.0,
-                    &frozen.profile,
-                ),
+                (number, version, hash, rows, at.0, profile),
             )?;
-            transaction.execute(
-                "INSERT INTO reference_data (model, version, hash, since, first_row) \
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-                (
-                    number,
-                    &frozen.version,
-                    &frozen.hash,
-                    frozen.at.0,
-                    first_row,
-                ),
-            )?;
-            let reference = transaction.last_insert_rowid();
-            history::clear_alarms(&transaction, number)?;
-            transaction.commit()?;
-            Ok(reference)
+            Ok(())
         };
-        let reference = store().map_err(CommitError::Sqlite)?;
-        state.renew(reference);
-        Ok(first_row)
+        let begun = self.begin(model, (version, hash), *at, store);
+        begun.map_err(CommitError::Sqlite)
     }
 }

@@ -152,14 +152,6 @@ impl ModelState {
     }
 }
 
-impl ModelState {
-    /// Another reference is in force, and no verdict of the last one stands.
-    pub(super) fn renew(&mut self, reference: i64) {
-        self.reference = reference;
-        self.alarms = Alarms::default();
-    }
-}
-
 // === impl Writer ===
 
 impl Writer {
@@ -235,7 +227,7 @@ impl Writer {
                     now,
                     reply,
                 } => {
-                    let _ = reply.send(self.begin(model, &version, &hash, now));
+                    let _ = reply.send(self.begin(model, (&version, &hash), now, |_, _| Ok(())));
                 }
                 Message::Freeze {
                     model,
@@ -380,13 +372,14 @@ impl Writer {
         Ok(())
     }
 
-    /// Rows from the next one on belong to the reference with this hash.
-    fn begin(
+    /// Rows from the next one on belong to the reference with this hash. What `store` writes for the
+    /// model of this number is in the same transaction.
+    pub(super) fn begin(
         &mut self,
         model: usize,
-        version: &str,
-        hash: &str,
+        (version, hash): (&str, &str),
         now: Timestamp,
+        store: impl FnOnce(&Connection, i64) -> rusqlite::Result<()>,
     ) -> rusqlite::Result<i64> {
         let first_row = self.next.row;
         let Some(model) = self.models.get_mut(model) else {
@@ -398,6 +391,7 @@ impl Writer {
             version,
             reference_hash: Some(hash),
         };
+        store(&transaction, model.number)?;
         let id = opening::begin(&transaction, model.number, identity, first_row, now)?;
         transaction.commit()?;
         model.reference = id;

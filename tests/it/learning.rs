@@ -1,9 +1,10 @@
 //! A reference learned from traffic: over restarts, frozen, and what drifts from it afterwards.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use driftd::config::{self, Given};
 
+use crate::accept::{post, settings};
 use crate::app::{Driftd, SETTINGS, model_server};
 
 const LEARN: &str = "features = [\"age\", \"plan\", \"secret\"]\noutputs = [\"prediction\"]\nreference = { learn_rows = 300 }";
@@ -82,6 +83,49 @@ fn a_learned_reference_is_frozen_and_what_comes_later_is_compared_with_it() {
     );
     drop(driftd);
     assert_eq!(start().model()["reference"]["hash"], reference["hash"]);
+}
+
+#[test]
+fn reloading_passes_over_what_is_learned() {
+    let directory = tempfile::tempdir().unwrap();
+    let driftd = Driftd::start_with(directory.path(), model_server(), &settings(), LEARN);
+    let reload = || {
+        let (status, said) = post(driftd.addresses.admin, "/-/reload", "");
+        assert_eq!(status, 200, "{said:#}");
+        assert_eq!(said, json!({"reloaded": [], "unchanged": []}));
+    };
+    people(&driftd, 200);
+    reload();
+    people(&driftd, 100);
+    driftd.eventually("learned", |d| d.model()["reference"]["rows"] == 300);
+    let reference = driftd.model()["reference"].clone();
+    reload();
+    people(&driftd, 400);
+    driftd.eventually("no drift", |d| d.model()["drifted"] == false);
+    assert_eq!(driftd.model()["reference"], reference);
+}
+
+#[test]
+fn a_reference_that_cannot_be_read_yet_is_not_learned_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let upstream = model_server();
+    let start = || Driftd::start_with(directory.path(), upstream, SETTINGS, LEARN);
+    let driftd = start();
+    people(&driftd, 300);
+    driftd.eventually("learned", |d| d.model()["reference"]["rows"] == 300);
+    let reference = driftd.model()["reference"].clone();
+    drop(driftd);
+
+    let other = rusqlite::Connection::open(directory.path().join("driftd.db")).unwrap();
+    other
+        .execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")
+        .unwrap();
+    let driftd = start();
+    people(&driftd, 1);
+    driftd.eventually("counted", |d| d.tap()["dropped_by"]["window_error"] == 1);
+    drop(other);
+    driftd.eventually("opened", |d| d.model()["reference"] != Value::Null);
+    assert_eq!(driftd.model()["reference"], reference);
 }
 
 #[test]

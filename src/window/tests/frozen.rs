@@ -1,4 +1,4 @@
-//! References learned from traffic: where they begin, that they stay, what kills them not.
+//! References learned from traffic: where they begin, and that they outlive a kill.
 
 use super::*;
 
@@ -23,7 +23,7 @@ fn a_frozen_reference_begins_with_the_next_row() {
     let mut fixture = Fixture::new(learning());
     let path = fixture.config.path.clone();
     let name = fixture.specs[0].name.clone();
-    assert_eq!(frozen(&path, &name, "v1"), None);
+    assert_eq!(frozen(&path, &name, "v1").unwrap(), None);
     let window = fixture.open(T0).window;
     window.commit(stream(0, T0..T0 + 5)).unwrap();
     assert_eq!(window.checked_rows(0, 99).unwrap(), 5);
@@ -47,7 +47,7 @@ fn a_frozen_reference_begins_with_the_next_row() {
         )
         .unwrap();
     }
-    let killed = frozen(&copy.path().join("copy.db"), &name, "v1");
+    let killed = frozen(&copy.path().join("copy.db"), &name, "v1").unwrap();
     assert_eq!(killed.as_deref(), Some(&b"a profile"[..]));
     window.close();
 
@@ -60,8 +60,8 @@ fn a_frozen_reference_begins_with_the_next_row() {
     );
     assert_eq!(ids(&again.window.recent_rows(0, 9).unwrap()), [6, 7]);
     again.window.close();
-    assert_eq!(frozen(&path, &name, "v2"), None);
-    assert!(frozen(&path, &name, "v1").is_some());
+    assert_eq!(frozen(&path, &name, "v2").unwrap(), None);
+    assert!(frozen(&path, &name, "v1").unwrap().is_some());
 }
 
 #[test]
@@ -78,4 +78,35 @@ fn a_reference_that_does_not_fit_changes_nothing() {
         "{refused:?}"
     );
     assert_eq!(window.checked_rows(0, 99).unwrap(), 5);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_now_is_no_file_without_a_reference() {
+    let fixture = Fixture::new(learning());
+    let path = fixture.config.path.clone();
+    let name = fixture.specs[0].name.clone();
+    let window = fixture.open(T0).window;
+    window.freeze(0, learned("beef", T0)).unwrap();
+    window.close();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other
+        .execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")
+        .unwrap();
+    let refused = frozen(&path, &name, "v1");
+    assert!(matches!(refused, Err(Error::Sqlite { .. })), "{refused:?}");
+    drop(other);
+    assert!(frozen(&path, &name, "v1").unwrap().is_some());
+
+    // Files without the table, and no databases at all.
+    let older = path.with_extension("older");
+    schema::write_version_1(&rusqlite::Connection::open(&older).unwrap()).unwrap();
+    let text = path.with_extension("text");
+    std::fs::write(
+        &text,
+        "no database, and longer than a header of one ".repeat(90),
+    )
+    .unwrap();
+    for path in [older, text] {
+        assert_eq!(frozen(&path, &name, "v1").unwrap(), None, "{path:?}");
+    }
 }

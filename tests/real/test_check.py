@@ -140,7 +140,7 @@ def test_progress_is_for_a_terminal_and_leaves_nothing_there(tmp_path):
     names = [f"x{i}" for i in range(40)]
     lines = [",".join(f"{chance.random():.6f}" for _ in names) for _ in range(40_000)]
     large = tmp_path / "large.csv"
-    large.write_text("\n".join([",".join(names), *lines]) + "\n", encoding="utf-8")
+    large.write_text("\n".join([",".join(names), *lines * 8]) + "\n", encoding="utf-8")
     arguments = [binary(), "check", "--reference", large, "--current", large]
 
     terminal, stderr = pty.openpty()

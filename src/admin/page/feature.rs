@@ -89,12 +89,13 @@ pub(super) fn render(
         html.push_str("</div>");
     }
     html.push_str("<div class=\"figures\">");
-    checks(html, &feature.checks);
     facts(html, feature, now);
     let _ = write!(
         html,
-        "<p class=\"link\"><a href=\"{link}\">Link to this column</a></p></div></div></details></article>"
+        "<p class=\"link\"><a href=\"{link}\">Link to this column</a></p></div>"
     );
+    checks(html, &feature.checks);
+    html.push_str("</div></details></article>");
 }
 
 /// A bar on which drift begins in the middle; a severity of 2 or more fills it.

@@ -102,7 +102,7 @@ fn comparison(html: &mut String, model: &ModelReport, now: Timestamp) {
     }
     if let Some(shift) = model.detectable {
         let shift = text::number((shift * 100.0).round() / 100.0);
-        fact(html, "Smallest shift seen", format_args!("≈ {shift} σ"));
+        fact(html, "Detectable shift", format_args!("≈ {shift} σ"));
     }
     fact(html, "Coverage", share(model.coverage));
     fact(html, "Measured", time(model.checked_at, now));

@@ -76,7 +76,9 @@ pub(super) fn report(model: &Model) -> ModelReport {
     }
 }
 
-fn feature(model: &Model, name: &str, role: Role, checks: Vec<CheckReport>) -> FeatureReport {
+fn feature(model: &Model, name: &str, role: Role, mut checks: Vec<CheckReport>) -> FeatureReport {
+    // As a living driftd has them: effect sizes behind all tests.
+    checks.sort_by_key(|check| check.test.is_effect());
     let main = || checks.iter().filter(|check| check.span == SpanName::Main);
     let drifted = main().any(|check| check.drifted == Some(true));
     let first = main().next();

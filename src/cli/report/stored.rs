@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row};
 
 use super::super::progress::Progress;
 use super::history;
-use crate::drift::report::{CheckReport, Level, State};
+use crate::drift::report::{CheckReport, Level, SpanName, State};
 use crate::feature::Role;
 use crate::model::ModelName;
 use crate::timestamp::Timestamp;
@@ -184,32 +184,42 @@ fn references(connection: &Connection, model: &str) -> rusqlite::Result<Vec<Refe
     rows.collect()
 }
 
-/// The tests of the last check, and when it was made. Ids rise with time, so it stands at the end.
+/// The tests of the last check of each span, and when the newest was made. Ids rise with time, so
+/// they stand at the end; a check stores the spans it decided over.
 fn last_check(
     connection: &Connection,
     model: &str,
     unknown: &mut usize,
 ) -> rusqlite::Result<(Option<Timestamp>, Vec<Found>)> {
-    let mut statement = connection.prepare(
+    // A window no newer driftd has opened yet does not have it.
+    let bound = "SELECT count(*) FROM pragma_table_info('checks') WHERE name = 'lower_bound'";
+    let held: i64 = connection.query_row(bound, (), |row| row.get(0))?;
+    let bound = if held > 0 { "lower_bound" } else { "NULL" };
+    let mut statement = connection.prepare(&format!(
         "SELECT time, \"column\", role, test, span, state, drifted, level, statistic, p_value, \
          log10_p, decision_p, threshold, n_reference, n_current, n_effective, location, sign, \
-         effect FROM checks WHERE model = ?1 ORDER BY id DESC",
-    )?;
-    let mut rows = statement.query([model])?;
-    let mut last = None;
+         effect, {bound} FROM checks WHERE model = ?1 AND span = ?2 ORDER BY id DESC",
+    ))?;
+    let mut newest = None;
     let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let at = time(row, 0)?;
-        if *last.get_or_insert(at) != at {
-            break;
+    for span in SpanName::ALL {
+        let mut rows = statement.query((model, span.as_str()))?;
+        let mut last = None;
+        let mut of_span = Vec::new();
+        while let Some(row) = rows.next()? {
+            let at = time(row, 0)?;
+            if *last.get_or_insert(at) != at {
+                break;
+            }
+            match check(row)? {
+                Some(check) => of_span.push(check),
+                None => *unknown += 1,
+            }
         }
-        match check(row)? {
-            Some(check) => found.push(check),
-            None => *unknown += 1,
-        }
+        newest = newest.max(last);
+        found.extend(of_span.into_iter().rev());
     }
-    found.reverse();
-    Ok((last, found))
+    Ok((newest, found))
 }
 
 /// A line of the view `checks`; `None` where a newer driftd wrote it.
@@ -244,7 +254,7 @@ fn check(row: &Row<'_>) -> rusqlite::Result<Option<Found>> {
         location: row.get(16)?,
         sign: row.get(17)?,
         effect: row.get(18)?,
-        lower_bound: None,
+        lower_bound: row.get(19)?,
         error_bound: None,
         adjusted_p: None,
     };

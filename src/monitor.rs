@@ -21,7 +21,7 @@ use arc_swap::ArcSwap;
 
 use crate::drift::accept::Acceptance;
 use crate::drift::alarm::Alarms;
-use crate::drift::check::{Dependence, Lifetime, ModelCheck, SpanRows, Subject};
+use crate::drift::check::{Decided, Dependence, Lifetime, ModelCheck, SpanRows, Subject};
 use crate::drift::coverage::{Coverage, Totals};
 use crate::drift::current::Span;
 use crate::drift::decide::{Allowance, Policy};
@@ -315,7 +315,7 @@ impl Monitor {
             .as_ref()
             .map_or_else(Vec::new, |live| live.reference.tracks());
         let dependence = match live {
-            Some(live) => calibrate(live, &mut spans, pace)?,
+            Some(live) => calibrate(live, &mut spans, &mut tracked.last, pace)?,
             None => Vec::new(),
         };
         let distances = (live.as_ref()).map_or_else(Vec::new, |live| live.since().distances());
@@ -368,19 +368,25 @@ impl Monitor {
 
 /// The autocorrelation times as the rows so far tell them. Where one becomes known, the spans are
 /// decided anew.
-fn calibrate(live: &Live, spans: &mut [SpanRows], pace: &mut Pace<'_>) -> Option<Vec<Option<f64>>> {
+fn calibrate(
+    live: &Live,
+    spans: &mut [SpanRows],
+    last: &mut [(SpanName, Decided)],
+    pace: &mut Pace<'_>,
+) -> Option<Vec<Option<f64>>> {
     let known = |times: &[Option<f64>]| times.iter().flatten().count();
     let before = known(&live.since().dependence());
     let waiting = live.since().waiting();
     for waiting in waiting {
         let estimate = pace.slice(|| waiting.estimate())?;
         live.since().learn(estimate);
+        if known(&live.since().dependence()) > before {
+            // Also for the next check, should this one be ended: until a decision is remembered.
+            last.iter_mut().for_each(|(_, last)| last.row = 0);
+            spans.iter_mut().for_each(SpanRows::decide_anew);
+        }
     }
-    let times = live.since().dependence();
-    if known(&times) > before {
-        spans.iter_mut().for_each(SpanRows::decide_anew);
-    }
-    Some(times)
+    Some(live.since().dependence())
 }
 
 /// Stores the standing verdicts and ends of acceptances, where there is anything new; what is

@@ -370,6 +370,11 @@ pub(super) fn conceal(reference: &mut Reference, stores: &[Store], salt: &str) {
             (_, known) => known,
         };
     }
+    if stores.contains(&Store::Drop) {
+        // Both go by the place of each track, and say something of the column that is gone.
+        reference.together = None;
+        reference.dependence = Vec::new();
+    }
     // What is compared is not the same any more, so its identity is not either.
     if stores.iter().any(|store| *store != Store::Keep) {
         let words: Vec<&str> = stores.iter().map(|store| store.as_str()).collect();

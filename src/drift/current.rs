@@ -71,8 +71,10 @@ pub struct Current {
     threshold: u64,
     /// The newest row taken in; 0 before the first.
     newest: i64,
-    /// What retention left out of the window.
+    /// What retention left out of the window by now.
     thinned: Option<Thinned>,
+    /// What it had left out when rows were last read back: those taken in since are not thinned.
+    basis: Option<Thinned>,
 }
 
 /// The rows a check compares.
@@ -113,6 +115,7 @@ impl Current {
             threshold: ALL,
             newest: 0,
             thinned: None,
+            basis: None,
         }
     }
 
@@ -151,7 +154,8 @@ impl Current {
         }
     }
 
-    /// Notes that retention thinned the window, so that old and new rows weigh the same.
+    /// Notes that retention thinned the window: rows read back from now on come thinned, and old and
+    /// new ones have to weigh the same.
     pub fn thin(&mut self, thinned: Thinned) {
         self.thinned = Some(thinned);
     }
@@ -165,6 +169,7 @@ impl Current {
             let highest = sample.iter().map(|row| u64::from(row.priority)).max();
             highest.map_or(ALL, |priority| priority + 1)
         };
+        self.basis = self.thinned;
         sample.sort_unstable_by_key(|row| row.id);
         let read = recent.iter().chain(&sample).map(|row| row.id).max();
         self.newest = self.newest.max(read.unwrap_or(0));
@@ -200,7 +205,7 @@ impl Current {
             .collect();
         let incomplete = self.threshold < ALL && rows.len() < max_rows;
         let mut threshold = self.threshold;
-        if let (Some(thinned), Some(first)) = (self.thinned, rows.first())
+        if let (Some(thinned), Some(first)) = (self.basis, rows.first())
             && first.id < thinned.before
         {
             rows.retain(|row| u64::from(row.priority) < thinned.threshold);
@@ -349,10 +354,16 @@ mod tests {
     #[test]
     fn thinned_history_and_fresh_rows_weigh_the_same() {
         let mut current = fed(SpanLength::Time(Duration::from_secs(1000)), 90);
-        current.thin(Thinned {
+        let half = Thinned {
             before: 50,
             threshold: ALL / 2,
-        });
+        };
+        // What memory took in whole stays whole, whatever retention does to the window.
+        current.thin(half);
+        assert_eq!(current.select(Timestamp(90_000)).rows.len(), 90);
+        let kept = |id: &i64| *id >= 50 || u64::from(row(*id).priority) < ALL / 2;
+        let read: Vec<Entry> = (1..=90).filter(kept).map(row).collect();
+        current.rebuild(read[read.len() - 10..].to_vec(), read, true);
         let rows = current.select(Timestamp(90_000)).rows;
         assert!(rows.iter().all(|row| u64::from(row.priority) < ALL / 2));
         assert!(rows.len() > 30, "{}", rows.len());

@@ -269,13 +269,17 @@ impl PolicyAt {
                 Some(critical) => result.statistic >= critical * (1.0 - 1e-12),
                 None => false,
             },
-            threshold: critical.map(|critical| match self.rule {
-                Rule::Guaranteed => self.floor + critical + self.reference_band(n),
-                _ => critical.max(self.floor),
-            }),
+            threshold: critical.map(|critical| critical.max(self.floor)),
             ratio: critical.map(|critical| result.statistic / critical),
             p,
         };
+        if self.rule == Rule::Guaranteed {
+            // What the lower bound takes off, on top of the floor it must exceed.
+            let noise = memo.critical_distance(w as f64 * worth, self.alpha);
+            let threshold = self.floor + noise + self.reference_band(n);
+            finding.threshold = Some(threshold).filter(|threshold| *threshold < 1.0);
+            finding.ratio = Some(result.statistic / threshold);
+        }
         // Without regard to ties the test is careful; where that alone stands in the way, the exact
         // law of these ties decides.
         let open = !finding.significant && worth >= 1.0;

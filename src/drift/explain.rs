@@ -209,7 +209,10 @@ pub fn accepted(name: &str, checks: &[CheckReport], acceptances: &[&Acceptance])
         let day_and_time = text.get(..16).unwrap_or(&text).replace('T', " ");
         format!("{day_and_time} UTC")
     };
-    let sizes: Vec<String> = (acceptances.iter())
+    // What was accepted of all rows since the reference only follows.
+    let told = acceptances.iter();
+    let told = told.filter(|a| a.test != Test::Slow || acceptances.len() == 1);
+    let sizes: Vec<String> = told
         .map(|a| {
             let what = match a.test {
                 Test::Ks => "D".to_owned(),

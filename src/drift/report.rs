@@ -423,6 +423,17 @@ impl Test {
     }
 }
 
+// === impl ModelReport ===
+
+impl ModelReport {
+    /// Whether `test` was made of `feature`.
+    #[must_use]
+    pub fn has(&self, feature: &str, test: Test) -> bool {
+        let mut features = self.features.iter().filter(|f| *f.name == *feature);
+        features.any(|f| f.checks.iter().any(|check| check.test == test))
+    }
+}
+
 // === impl FeatureReport ===
 
 impl FeatureReport {

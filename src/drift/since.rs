@@ -11,6 +11,7 @@ use crate::feature::Cell;
 use super::dependence::{BINS, Collector, Dependence};
 use super::reference::{ColumnReference, Reference, Side, Track};
 use super::row::{Row, Value};
+use super::text::Descriptor;
 
 /// Bins of the reference's distribution that are counted.
 const CUTS: usize = 64;
@@ -110,7 +111,15 @@ pub fn dependence(column: &ColumnReference, cells: &[Cell]) -> Vec<Option<f64>> 
         }
     }
     let time = |watch: Watch| watch.collector.estimate().map(|found| found.tau);
-    watches.into_iter().map(time).collect()
+    let mut times: Vec<Option<f64>> = watches.into_iter().map(time).collect();
+    // Which words of a text of the reference are new to it cannot be told from the text alone; they
+    // depend on each other no more than the rest of what describes it.
+    let unknown = |track: &Track<'_>| track.descriptor == Some(Descriptor::UnknownWords);
+    if let Some(at) = tracks.iter().position(unknown) {
+        let others: Option<Vec<f64>> = times[..at].iter().copied().collect();
+        times[at] = others.and_then(|times| times.into_iter().reduce(f64::max));
+    }
+    times
 }
 
 // === impl Waiting ===

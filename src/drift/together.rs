@@ -8,6 +8,7 @@ use super::joint::{Features, JointReference, MAX_REFERENCE_ROWS};
 use super::numbers::Numbers;
 use super::reference::{Categories, ColumnReference, Side, Track};
 use super::row::{Row, Value};
+use super::text::Descriptor;
 
 /// Fewer reference rows than this tell too little: an unlucky reference would reject ever after.
 const FEWEST_ROWS: usize = 2000;
@@ -38,6 +39,8 @@ pub struct Together {
 #[derive(Debug)]
 struct Scorer<'a> {
     side: Side<'a>,
+    /// Whether it scores nothing.
+    silent: bool,
     /// The score of each category.
     categories: Vec<f32>,
     normal: Normal,
@@ -67,14 +70,18 @@ impl Stride {
 // === impl Scorer ===
 
 impl<'a> Scorer<'a> {
-    fn new(side: Side<'a>) -> Self {
+    fn new(track: &Track<'a>) -> Self {
         let normal = Normal::standard();
+        let side = track.side;
         let categories = match side {
             Side::Numbers(_) => Vec::new(),
             Side::Categories(words) => middles(words).map(|u| score(&normal, u)).collect(),
         };
         Self {
             side,
+            // Of a text of the reference itself it cannot be told from the text alone: its own
+            // words count as known. It scores nothing on either side.
+            silent: track.descriptor == Some(Descriptor::UnknownWords),
             categories,
             normal,
         }
@@ -83,6 +90,7 @@ impl<'a> Scorer<'a> {
     /// The score of one value; `code` where its rank is known already.
     fn of(&self, value: Value, code: Option<u32>) -> f32 {
         match (self.side, value) {
+            _ if self.silent => 0.0,
             (Side::Numbers(numbers), Value::Number(number)) => {
                 let code = code.unwrap_or_else(|| numbers.code(number));
                 score(&self.normal, middle(numbers, code))
@@ -160,7 +168,7 @@ impl Together {
         rows: impl Iterator<Item = &'a Row>,
         tracks: &[Track<'_>],
     ) -> Vec<f32> {
-        let scorers: Vec<Scorer<'_>> = tracks.iter().map(|t| Scorer::new(t.side)).collect();
+        let scorers: Vec<Scorer<'_>> = tracks.iter().map(Scorer::new).collect();
         let mut scores = Vec::new();
         for row in rows {
             for (track, scorer) in tracks.iter().zip(&scorers) {
@@ -182,7 +190,7 @@ impl Together {
 pub fn scores(column: &ColumnReference, cells: &[Cell]) -> Vec<Vec<f32>> {
     let mut tracks = Vec::new();
     column.tracks(0, &mut tracks);
-    let scorers: Vec<Scorer<'_>> = tracks.iter().map(|t| Scorer::new(t.side)).collect();
+    let scorers: Vec<Scorer<'_>> = tracks.iter().map(Scorer::new).collect();
     let mut scores = vec![Vec::with_capacity(cells.len()); tracks.len()];
     let mut values = Vec::new();
     for cell in cells {

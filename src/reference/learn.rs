@@ -126,6 +126,10 @@ fn column(
             true => CODES,
             false => limit(count),
         };
+        if !numbers && !present().all(|cell| matches!(cell, Cell::Text(_))) {
+            // Words and numbers in one column: only categories are known whatever their type.
+            return Kind::Categorical;
+        }
         let mut words = HashSet::new();
         let few = present().all(|cell| {
             words.extend(cell.category().map(|word| word.into_owned()));

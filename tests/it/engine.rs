@@ -411,3 +411,25 @@ fn a_drift_too_slow_for_the_window_warns() {
     );
     assert!(slow.statistic.unwrap() > slow.threshold.unwrap());
 }
+
+#[test]
+fn texts_of_the_same_sort_are_no_joint_drift() {
+    let mut random = Random(5);
+    // Zipf over many words: most texts hold one that no other does.
+    let mut text = || {
+        let word = |u: f64| format!("w{}", 30_000f64.powf(u) as u32);
+        let words: Vec<String> = (0..5).map(|_| word(random.uniform())).collect();
+        Cell::Text(words.join(" ").into())
+    };
+    let reference: Vec<Cell> = (0..4000).map(|_| text()).collect();
+    let current: Vec<Cell> = (0..1000).map(|_| text()).collect();
+    let mut model = Model::new(vec![("comment", Kind::Text, reference)]);
+    let report = model.check(rows(vec![current]), 2 * DAY);
+    assert_eq!(
+        (report.state, report.level),
+        (State::Ok, Level::Ok),
+        "{}",
+        report.sentence
+    );
+    assert!(report.checks.iter().any(|check| check.test == Test::Mmd));
+}

@@ -280,3 +280,30 @@ fn accepting_anew_replaces_and_taking_back_shows_what_stands() {
     acceptances.apply(&mut shown, T0);
     assert_eq!(shown.state, State::Drifted);
 }
+
+#[test]
+fn what_follows_from_an_accepted_change_is_accepted_with_it() {
+    let slow =
+        |gap: f64, drifted: bool| check(Test::Slow, SpanName::SinceReference, Some(gap), drifted);
+    let of = |d: f64, gap: f64, drifted: bool| {
+        report(vec![feature(
+            "age",
+            vec![main(Test::Ks, d, true), slow(gap, drifted)],
+        )])
+    };
+    let mut acceptances = accepted(&of(0.4, 0.05, false), Some("age"));
+    // All rows since the reference creep to the size accepted, and warn of nothing new.
+    let mut later = of(0.4, 0.35, true);
+    assert!(acceptances.apply(&mut later, T0).is_empty());
+    assert_eq!((later.state, later.level), (State::Accepted, Level::Ok));
+    // The joint test goes on warning; the model's state is its columns'.
+    let mut later = of(0.4, 0.35, true);
+    let joint = check(Test::Mmd, SpanName::Main, None, true);
+    later.checks = vec![CheckReport {
+        level: Level::Warn,
+        ..joint
+    }];
+    acceptances.apply(&mut later, T0);
+    assert_eq!((later.state, later.drifted), (State::Accepted, Some(false)));
+    assert_eq!(later.level, Level::Warn);
+}

@@ -422,4 +422,19 @@ fn what_is_back_to_what_it_was_ends_its_alarm() {
             report.sentence
         );
     }
+
+    // The same of words.
+    let mut model = Model::new(Rule::Budget);
+    model.length = None;
+    let cells = (0..1000).map(|_| Cell::Text("DE".into()));
+    model.reference.columns = vec![Some(ColumnReference::new(Kind::Categorical, cells))];
+    for (value, from, drifted) in [
+        (Value::Category(0), 1, false),
+        (Value::Unseen(7), 1000, true),
+        (Value::Category(0), 2000, false),
+    ] {
+        let rows = (from..from + 400).map(|id| entry(id, value)).collect();
+        let report = model.check(rows, Some(1.0), 86_400 + from).report;
+        assert_eq!(report.drifted, Some(drifted), "{}", report.sentence);
+    }
 }

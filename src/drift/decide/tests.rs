@@ -159,3 +159,25 @@ fn the_guaranteed_rule_wants_the_true_gap_above_the_floor() {
         );
     }
 }
+
+#[test]
+fn the_guaranteed_rule_is_its_threshold_and_clears_below_it() {
+    let policy = Policy {
+        rule: Rule::Guaranteed,
+        min_effect: 0.1,
+    }
+    .at(1e-3, 30);
+    let mut memo = Memo::default();
+    for shift in [150.0, 190.0, 200.0, 210.0, 218.0, 226.0, 240.0, 300.0] {
+        let tested = tested(shift);
+        let mut decide = |standing| policy.decide(&tested, 1000.0, standing, &mut memo).unwrap();
+        let (fresh, standing) = (decide(false), decide(true));
+        let (d, threshold) = (shift / 1000.0, fresh.threshold.unwrap());
+        assert_eq!(fresh.drifted, d > threshold, "{shift}: {threshold}");
+        assert_eq!(
+            standing.drifted,
+            d >= 0.8 * threshold,
+            "{shift}: {threshold}"
+        );
+    }
+}

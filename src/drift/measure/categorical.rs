@@ -25,14 +25,19 @@ pub(super) fn measure(reference: &Categories, values: &Values, describe: bool) -
     let counted = values.unseen.values().copied();
     let now: Vec<u64> = values.counts.iter().copied().chain(counted).collect();
     let (n_reference, n_current) = (reference.present(), values.compared());
-    let result = chi2::homogeneity(&before, &now).map(|test| {
+    let comparable = n_reference > 0 && n_current > 0;
+    let test = chi2::homogeneity(&before, &now);
+    let constant = comparable && test.is_none();
+    // One and the same category on both sides differs in nothing: so said, what stood can end.
+    let same = chi2::Chi2Test {
+        statistic: 0.0,
+        p: 1.0,
+        log10_p: 0.0,
+        dof: 1,
+    };
+    let result = test.or(constant.then_some(same)).map(|test| {
         let pooled = chi2::pooled(&before, &now, MIN_EXPECTED);
-        let decision = pooled.unwrap_or(chi2::Chi2Test {
-            statistic: 0.0,
-            p: 1.0,
-            log10_p: 0.0,
-            dof: 1,
-        });
+        let decision = pooled.unwrap_or(same);
         TestResult {
             statistic: test.statistic,
             p: PValue {
@@ -59,7 +64,7 @@ pub(super) fn measure(reference: &Categories, values: &Values, describe: bool) -
         missing: values.missing,
         unseen: usize::try_from(unseen).unwrap_or(usize::MAX),
         mistyped: values.mistyped,
-        constant: n_reference > 0 && n_current > 0 && result.is_none(),
+        constant,
         tests: vec![Tested {
             test: Test::Chi2,
             n_reference,

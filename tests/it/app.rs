@@ -166,7 +166,12 @@ impl Driftd {
 
     #[track_caller]
     pub(super) fn eventually(&self, what: &str, condition: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        self.within(PATIENCE, what, condition);
+    }
+
+    /// The same for what takes longer.
+    pub(super) fn within(&self, patience: Duration, what: &str, condition: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + patience;
         while !condition(self) {
             assert!(Instant::now() < deadline, "{what}: {:#}", self.model());
             thread::yield_now();

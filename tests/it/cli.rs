@@ -13,10 +13,10 @@ use driftd::timestamp::Timestamp;
 use driftd::window::{Config, Gap, ModelSpec, Record, Window};
 use serde_json::Value;
 
-const FLIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/reference_data/flights.csv");
-const IRIS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/reference_data/iris.csv");
+pub(super) const FLIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/reference_data/flights.csv");
+pub(super) const IRIS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/reference_data/iris.csv");
 
-fn driftd(directory: &Path, arguments: &[&str]) -> Output {
+pub(super) fn driftd(directory: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_driftd"));
     command.current_dir(directory).args(arguments);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DRIFTD_")) {

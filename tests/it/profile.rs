@@ -1,21 +1,10 @@
 //! Profiles by the binary itself: made, and used wherever a reference file goes.
 
 use std::path::Path;
-use std::process::{Command, Output};
 
 use serde_json::Value;
 
-const FLIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/reference_data/flights.csv");
-const IRIS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/reference_data/iris.csv");
-
-fn driftd(directory: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_driftd"));
-    command.current_dir(directory).args(arguments);
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DRIFTD_")) {
-        command.env_remove(name);
-    }
-    command.output().unwrap()
-}
+use super::cli::{FLIGHTS, IRIS, driftd};
 
 fn succeeds(directory: &Path, arguments: &[&str]) -> String {
     let output = driftd(directory, arguments);

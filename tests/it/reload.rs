@@ -105,12 +105,12 @@ fn a_good_file_takes_over_while_traffic_runs_and_a_broken_one_does_not() {
 
             // Retrained on the older people.
             replace(directory.path(), &people(45));
-            let deadline = Instant::now() + LOOKS;
-            while hash(&driftd.model()) == hash(&before) {
-                assert!(Instant::now() < deadline, "the file was not looked at");
-                thread::sleep(Duration::from_millis(20));
-            }
+            driftd.within(LOOKS, "the file was not looked at", |d| {
+                hash(&d.model()) != hash(&before)
+            });
             driftd.eventually("no drift", |d| d.model()["drifted"] == false);
+            // However soon the file was looked at, traffic went on before and after.
+            driftd.within(LOOKS, "traffic", |_| sent.load(Ordering::Relaxed) > 400);
         };
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
         stop.store(true, Ordering::Relaxed);

@@ -84,7 +84,7 @@ pub(super) fn render(
             None => {}
         }
         if let Some(pair) = &feature.quantiles {
-            quantiles(html, pair, feature.kind);
+            quantiles(html, pair);
         }
         html.push_str("</div>");
     }
@@ -202,14 +202,10 @@ fn facts(html: &mut String, feature: &FeatureReport, now: Timestamp) {
     html.push_str("</dl>");
 }
 
-fn quantiles(html: &mut String, pair: &QuantilePair, kind: Option<Kind>) {
-    let what = match kind {
-        Some(Kind::Text) => "Quantiles of the length in characters",
-        _ => "Quantiles",
-    };
+fn quantiles(html: &mut String, pair: &QuantilePair) {
     let _ = write!(
         html,
-        "<div class=\"scroll\"><table><caption>{what}</caption><thead><tr><td></td>\
+        "<div class=\"scroll\"><table><caption>Quantiles</caption><thead><tr><td></td>\
          <th scope=\"col\">5 %</th><th scope=\"col\">25 %</th><th scope=\"col\">50 %</th>\
          <th scope=\"col\">75 %</th><th scope=\"col\">95 %</th></tr></thead><tbody>"
     );

@@ -46,17 +46,7 @@ pub(super) fn log_p(m: usize, n: usize, unit: usize, h: i64) -> f64 {
         if low > high {
             break;
         }
-        let total = s as f64;
-        let share = 1.0 / total;
-        for ((cell, pair), j) in next[low + 1..=high + 1]
-            .iter_mut()
-            .zip(inside[low..=high + 1].windows(2))
-            .zip(&j_float[low..=high])
-        {
-            *cell = ((total - j) * pair[1] + j * pair[0]) * share;
-        }
-        next[low] = 0.0;
-        next[high + 2] = 0.0;
+        step(s, (low, high), &inside, &mut next, &j_float);
         if s % 64 == 0 {
             let most = next[low + 1..=high + 1]
                 .iter()
@@ -204,6 +194,27 @@ impl Paths {
             - deviance(i_rest as f64, excess)
             - deviance(j_rest as f64, -excess)
     }
+}
+
+/// From antidiagonal s - 1 to s: Q(i,j) = (i·Q(i-1,j) + j·Q(i,j-1))/(i+j).
+pub(super) fn step(
+    s: usize,
+    (low, high): (usize, usize),
+    inside: &[f64],
+    next: &mut [f64],
+    j_float: &[f64],
+) {
+    let total = s as f64;
+    let share = 1.0 / total;
+    for ((cell, pair), j) in next[low + 1..=high + 1]
+        .iter_mut()
+        .zip(inside[low..=high + 1].windows(2))
+        .zip(&j_float[low..=high])
+    {
+        *cell = ((total - j) * pair[1] + j * pair[0]) * share;
+    }
+    next[low] = 0.0;
+    next[high + 2] = 0.0;
 }
 
 #[cfg(test)]

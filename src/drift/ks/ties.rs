@@ -7,7 +7,7 @@
 
 use super::super::numbers::Numbers;
 use super::super::saddle_point::LogSum;
-use super::exact::{NOTHING_LEFT, Paths, Strip};
+use super::exact::{NOTHING_LEFT, Paths, Strip, step};
 use super::gcd;
 
 /// Rows that share one value. Only their sum matters here, and the totals over all blocks.
@@ -155,7 +155,7 @@ impl Walk<'_> {
             for _ in 0..size {
                 s += 1;
                 band = self.widened(band, s);
-                step(s, band, &inside, &mut next, &j_float);
+                step(s, (band.low, band.high), &inside, &mut next, &j_float);
                 std::mem::swap(&mut inside, &mut next);
             }
             let kept = self.narrowed(band, s);
@@ -217,22 +217,6 @@ impl Band {
     fn width(self) -> u64 {
         (self.high - self.low) as u64 + 1
     }
-}
-
-/// From antidiagonal s - 1 to s: Q(i,j) = (i·Q(i-1,j) + j·Q(i,j-1))/(i+j).
-fn step(s: usize, band: Band, inside: &[f64], next: &mut [f64], j_float: &[f64]) {
-    let Band { low, high } = band;
-    let total = s as f64;
-    let share = 1.0 / total;
-    for ((cell, pair), j) in next[low + 1..=high + 1]
-        .iter_mut()
-        .zip(inside[low..=high + 1].windows(2))
-        .zip(&j_float[low..=high])
-    {
-        *cell = ((total - j) * pair[1] + j * pair[0]) * share;
-    }
-    next[low] = 0.0;
-    next[high + 2] = 0.0;
 }
 
 #[cfg(test)]

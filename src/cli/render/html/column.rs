@@ -64,7 +64,7 @@ fn article(html: &mut String, section: &Section, feature: &FeatureReport, id: &s
     }
     html.push_str("</div>\n<div class=\"figures\">");
     if let Some(pair) = &feature.quantiles {
-        quantiles(html, pair, feature.kind);
+        quantiles(html, pair);
     }
     checks(html, &feature.checks, section.tests);
     facts(html, feature);
@@ -106,14 +106,10 @@ fn facts(html: &mut String, feature: &FeatureReport) {
     html.push_str("</dl>");
 }
 
-fn quantiles(html: &mut String, pair: &QuantilePair, kind: Option<Kind>) {
-    let what = match kind {
-        Some(Kind::Text) => "Quantiles of the length in characters",
-        _ => "Quantiles",
-    };
+fn quantiles(html: &mut String, pair: &QuantilePair) {
     let _ = write!(
         html,
-        "<div class=\"scroll\"><table><caption>{what}</caption><thead><tr><td></td>"
+        "<div class=\"scroll\"><table><caption>Quantiles</caption><thead><tr><td></td>"
     );
     for title in ["5 %", "25 %", "50 %", "75 %", "95 %"] {
         let _ = write!(html, "<th scope=\"col\">{title}</th>");

@@ -1,4 +1,4 @@
-//! The HTTP/1.1 reverse proxy and its tap.
+//! The reverse proxy, for HTTP/1.1 and HTTP/2, and its tap.
 //!
 //! Requests go to the model server and answers back with their bodies unchanged, frame by frame.
 //! What passes is copied, up to a cap, into a byte-budgeted queue that another stage polls.
@@ -12,6 +12,8 @@
 //! |---|---|
 //! | `listener`, `serve`, `worker` | accept, hand out to one thread per core, drain |
 //! | `forward`, `header`, `identity`, `answer` | one exchange: heads, ids, retries, timeouts, our own answers |
+//! | `opening`, `stream`, `tls` | what a client speaks; the bytes of a connection, with or without TLS |
+//! | `http2` | HTTP/2 to clients and upstreams |
 //! | `upstream`, `connections` | where the upstream is; connections kept to it |
 //! | `flight`, `body`, `tap`, `sample` | what is measured and copied as an exchange passes |
 //!
@@ -20,6 +22,7 @@
 //! written in lower case. For now an `Upgrade` is not passed on and `CONNECT` is refused.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,12 +37,20 @@ mod connections;
 mod flight;
 mod forward;
 mod header;
+mod http2;
 mod identity;
 mod listener;
+mod opening;
 mod readiness;
 mod sample;
 mod serve;
+mod stream;
 mod tap;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "proxy/without_tls.rs"]
+mod tls;
 mod upstream;
 mod worker;
 
@@ -47,6 +58,7 @@ pub use listener::Listener;
 pub use readiness::{Readiness, UpstreamState};
 pub use sample::{Exclude, Sample};
 pub use tap::{Tap, TapBytes, TapConfig, TapReceiver, TapState, Tapped, tap};
+pub use tls::{ClientTls, ServerTls};
 pub use upstream::Upstream;
 
 /// How long to try all addresses of an upstream. Five seconds cover a lost SYN and its first
@@ -85,6 +97,23 @@ pub struct Config {
     pub upstream_idle: Duration,
     /// How long a client may take over a head, or idle between requests.
     pub client_idle: Duration,
+    /// TLS towards clients.
+    pub tls: Option<ServerTls>,
+    /// TLS towards the upstreams whose address asks for it.
+    pub upstream_tls: Option<ClientTls>,
+    /// Whether every request goes to its upstream over HTTP/2, as gRPC calls do in any case.
+    pub upstream_http2: bool,
+}
+
+/// The files TLS towards clients is made of, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, followed by those between it and its root.
+    pub certificate: PathBuf,
+    /// Its private key, unencrypted.
+    pub key: PathBuf,
+    /// Whose certificates clients must show; `None`: they need none.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// What the proxy needs to know of one model.
@@ -131,7 +160,9 @@ pub struct Drained {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An upstream address that cannot be one.
-    #[error("{value:?} is not an upstream: {reason}; write http://host:port or unix:/path.sock")]
+    #[error(
+        "{value:?} is not an upstream: {reason}; write http://host:port, https://host:port or unix:/path.sock"
+    )]
     Upstream {
         /// What was written.
         value: String,
@@ -143,6 +174,16 @@ pub enum Error {
     Sample {
         /// What was written.
         value: String,
+    },
+    /// A file TLS needs that cannot be used.
+    #[error("{key}: {}: {reason}", path.display())]
+    Tls {
+        /// The setting.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it and what would be right.
+        reason: String,
     },
     /// A header name that cannot be one.
     #[error("{value:?} is not a header name")]
@@ -191,6 +232,9 @@ impl Config {
             response_timeout: None,
             upstream_idle: DEFAULT_UPSTREAM_IDLE,
             client_idle: DEFAULT_CLIENT_IDLE,
+            tls: None,
+            upstream_tls: None,
+            upstream_http2: false,
         }
     }
 }

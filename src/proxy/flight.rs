@@ -14,6 +14,7 @@ use hyper::{Method, StatusCode};
 
 use super::capture::Capture;
 use super::header;
+use super::http2;
 use super::identity;
 use super::tap::Permit;
 use super::worker::Worker;
@@ -278,7 +279,9 @@ fn offer(
     let model = worker.shared.models.get(route.model)?;
     let observer = &worker.observer;
     observer.offered(route.model);
-    if model.exclude.iter().any(|rule| rule.matches(&head.headers)) {
+    // What passes there is no JSON, and may pass for days: counted and timed, not copied.
+    let grpc = http2::is_grpc(head.version, &head.headers);
+    if grpc || model.exclude.iter().any(|rule| rule.matches(&head.headers)) {
         observer.outcome(route.model, Outcome::Excluded);
         return None;
     }

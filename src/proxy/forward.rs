@@ -6,9 +6,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
+use hyper::client::conn::{TrySendError, http1};
 use hyper::http::request;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use tokio::time::{self, Instant};
 
@@ -17,7 +17,9 @@ use super::body::{Answer, TapBody};
 use super::connections::Sender;
 use super::flight::{Flight, Side};
 use super::header;
+use super::http2;
 use super::identity::REQUEST_ID;
+use super::stream::Stream;
 use super::worker::{Client, Worker};
 
 /// Serves one request of a client's connection.
@@ -37,7 +39,7 @@ async fn forward(
     mut head: request::Parts,
     body: Incoming,
 ) -> Result<Response<TapBody<Answer>>, Failure> {
-    if let Some(fault) = header::fault(&head) {
+    if let Some(fault) = header::fault(&head).or_else(|| http2::fault(&head)) {
         return Err(Failure::BadRequest(fault));
     }
     if head.method == Method::CONNECT {
@@ -45,6 +47,11 @@ async fn forward(
     }
     let worker = &*client.worker;
     let upstream = worker.shared.upstream_of(flight.model());
+    let over_http2 =
+        worker.shared.config.upstream_http2 || http2::is_grpc(head.version, &head.headers);
+    if head.version == Version::HTTP_2 && !over_http2 {
+        http2::join_cookies(&mut head.headers);
+    }
     header::for_upstream(&mut head, &body, || {
         worker.shared.upstreams[upstream].host()
     });
@@ -54,13 +61,19 @@ async fn forward(
     flight.turned();
     let body = TapBody::new(body, Rc::clone(flight), Side::Request);
     let request = Request::from_parts(head, body);
-    let (response, sender) = send(client, flight, upstream, request).await?;
+    let (response, sender) = if over_http2 {
+        let response = http2::send(worker, flight, upstream, request).await?;
+        (response, None)
+    } else {
+        let (response, sender) = send(client, flight, upstream, request).await?;
+        (response, Some(sender))
+    };
 
     let (mut head, body) = response.into_parts();
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Failure::Protocol("the upstream switched protocols unasked"));
     }
-    if !header::closes(&head) {
+    if let Some(sender) = sender.filter(|_| !header::closes(&head)) {
         client.kept.keep(upstream, sender);
     }
     flight.answered(&head);
@@ -86,33 +99,35 @@ async fn send(
     let kept = kept.or_else(|| worker.spare.take(upstream, max_idle));
     let mut request = request;
     if let Some(mut sender) = kept {
-        match attempt(&mut sender, flight, worker, request).await? {
+        match attempt(sender.try_send_request(request), flight, worker).await? {
             Attempt::Answered(response) => return Ok((response, sender)),
             Attempt::Unsent(unsent, _) => request = *unsent,
         }
     }
     let mut sender = connect(worker, upstream).await?;
-    match attempt(&mut sender, flight, worker, request).await? {
+    match attempt(sender.try_send_request(request), flight, worker).await? {
         Attempt::Answered(response) => Ok((response, sender)),
         Attempt::Unsent(_, error) => Err(Failure::Closed(error)),
     }
 }
 
 /// How sending went.
-enum Attempt {
+pub(super) enum Attempt {
     Answered(Response<Incoming>),
     /// The connection was gone before the first byte was written.
     Unsent(Box<Request<TapBody<Incoming>>>, hyper::Error),
 }
 
-async fn attempt(
-    sender: &mut Sender,
+/// What a connection says of a request given to it.
+type Sent = Result<Response<Incoming>, TrySendError<Request<TapBody<Incoming>>>>;
+
+/// Waits for the answer to a request just given to a connection.
+pub(super) async fn attempt(
+    sent: impl Future<Output = Sent>,
     flight: &Flight,
     worker: &Worker,
-    request: Request<TapBody<Incoming>>,
 ) -> Result<Attempt, Failure> {
     flight.moved(false);
-    let sent = sender.try_send_request(request);
     let sent = match worker.shared.config.response_timeout {
         None => sent.await,
         Some(limit) => {
@@ -143,23 +158,9 @@ fn deadline(flight: &Flight, limit: Duration) -> Instant {
     Instant::from_std(flight.waiting_since() + limit)
 }
 
-/// Opens a connection and sets a task of this thread to drive it.
+/// Opens a connection for HTTP/1.1 and sets a task of this thread to drive it.
 async fn connect(worker: &Worker, index: usize) -> Result<Sender, Failure> {
-    let upstream = &worker.shared.upstreams[index];
-    let readiness = &worker.shared.readiness;
-    let limit = worker.shared.config.connect_timeout;
-    let stream = match time::timeout(limit, upstream.connect(&worker.resolved[index])).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            readiness.failed(index, upstream, &error);
-            return Err(Failure::Connect(error));
-        }
-        Err(_) => {
-            readiness.failed(index, upstream, &std::io::ErrorKind::TimedOut.into());
-            return Err(Failure::ConnectTimeout);
-        }
-    };
-    readiness.connected(index, upstream);
+    let stream = open(worker, index, false).await?;
     let (sender, connection) = http1::Builder::new()
         .handshake(TokioIo::new(stream))
         .await
@@ -171,4 +172,28 @@ async fn connect(worker: &Worker, index: usize) -> Result<Sender, Failure> {
         }
     });
     Ok(sender)
+}
+
+/// Opens a connection to an upstream, and notes whether it can be reached.
+pub(super) async fn open(worker: &Worker, index: usize, http2: bool) -> Result<Stream, Failure> {
+    let shared = &worker.shared;
+    let upstream = &shared.upstreams[index];
+    let readiness = &shared.readiness;
+    let limit = shared.config.connect_timeout;
+    let tls = shared.config.upstream_tls.as_ref();
+    let connecting = upstream.connect(&worker.resolved[index], tls, http2);
+    match time::timeout(limit, connecting).await {
+        Ok(Ok(stream)) => {
+            readiness.connected(index, upstream);
+            Ok(stream)
+        }
+        Ok(Err(error)) => {
+            readiness.failed(index, upstream, &error);
+            Err(Failure::Connect(error))
+        }
+        Err(_) => {
+            readiness.failed(index, upstream, &std::io::ErrorKind::TimedOut.into());
+            Err(Failure::ConnectTimeout)
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::upstream::Stream;
+use super::stream::Plain;
 
 /// A bound socket, handed in by whoever binds or inherits it.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl From<UnixListener> for Listener {
     }
 }
 
-impl TryFrom<Socket> for Stream {
+impl TryFrom<Socket> for Plain {
     type Error = io::Error;
 
     /// Registers the socket with the current thread's runtime.

@@ -17,11 +17,14 @@ use tokio::time::{self, Instant, MissedTickBehavior};
 
 use super::connections::Kept;
 use super::forward;
+use super::http2::{self, Multiplexed};
 use super::identity::Ids;
 use super::listener::Accepted;
+use super::opening::{self, Opened};
 use super::sample::Sampler;
+use super::stream::Plain;
 use super::tap::Tap;
-use super::upstream::{Resolved, Stream};
+use super::upstream::Resolved;
 use super::{Config, Drained, Exclude, Readiness, SharedObserver, Upstream};
 use crate::model::Routes;
 
@@ -59,6 +62,8 @@ pub(super) struct Worker {
     pub(super) ids: Ids,
     /// Connections to upstreams left by clients that went.
     pub(super) spare: Kept,
+    /// The HTTP/2 connection to each upstream.
+    pub(super) multiplexed: Vec<Multiplexed>,
     /// The addresses of each upstream.
     pub(super) resolved: Vec<Resolved>,
     /// The clients connected, to be told of the drain and relieved of idle connections.
@@ -128,8 +133,10 @@ impl Shared {
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>, observer: SharedObserver, tap: Tap) -> Self {
         let resolved = shared.upstreams.iter().map(|_| Resolved::default());
+        let multiplexed = shared.upstreams.iter().map(|_| Multiplexed::default());
         Self {
             resolved: resolved.collect(),
+            multiplexed: multiplexed.collect(),
             shared,
             observer,
             tap,
@@ -149,6 +156,11 @@ impl Worker {
         } else {
             "client_aborted"
         }
+    }
+
+    /// Whether connections are to end with the exchange they are at.
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.get()
     }
 
     /// Serves the connections that come until there are no more, then drains.
@@ -227,14 +239,19 @@ impl Worker {
             socket,
             permit: _permit,
         } = accepted;
-        let stream = match Stream::try_from(socket) {
-            Ok(stream) => stream,
+        let plain = match Plain::try_from(socket) {
+            Ok(plain) => plain,
             Err(error) => {
                 tracing::warn!(%error, "Cannot serve an accepted connection");
                 return;
             }
         };
         let client = Client::connect(&self);
+        let stream = match opening::open(&client, plain).await {
+            None => return,
+            Some(Opened::Http2(stream)) => return http2::serve(client, stream).await,
+            Some(Opened::Http1(stream)) => stream,
+        };
         let service = service_fn(|request| forward::serve(Rc::clone(&client), request));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -244,7 +261,7 @@ impl Worker {
         let mut connection = pin!(connection);
         let mut told = false;
         let ended = std::future::poll_fn(|cx| {
-            client.waker.get_or_init(|| cx.waker().clone());
+            client.wake_with(cx.waker());
             // A request that has arrived is served even if the drain began meanwhile.
             let mut polled = connection.as_mut().poll(cx);
             if polled.is_pending() && self.draining.get() && !told {
@@ -292,6 +309,11 @@ impl Client {
             .borrow_mut()
             .insert(number, Rc::downgrade(&client));
         client
+    }
+
+    /// Has the connection's task woken when the drain begins.
+    pub(super) fn wake_with(&self, waker: &Waker) {
+        self.waker.get_or_init(|| waker.clone());
     }
 }
 

@@ -54,8 +54,8 @@ mod tls;
 mod upstream;
 mod worker;
 
-pub use listener::Listener;
-pub use readiness::{Readiness, UpstreamState};
+pub use listener::{Address, Listener};
+pub use readiness::{Prober, Readiness, UpstreamState};
 pub use sample::{Exclude, Sample};
 pub use tap::{Tap, TapBytes, TapConfig, TapReceiver, TapState, Tapped, tap};
 pub use tls::{ClientTls, ServerTls};
@@ -253,6 +253,12 @@ impl Proxy {
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         self.shared.readiness.clone()
+    }
+
+    /// What tries the upstreams while no traffic does.
+    #[must_use]
+    pub fn prober(&self) -> Prober {
+        Prober::new(Arc::clone(&self.shared))
     }
 
     /// Accepts on `listener` and serves until `shutdown` is ready, then drains: nothing more is

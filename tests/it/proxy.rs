@@ -8,6 +8,7 @@ mod drain;
 mod failures;
 mod harness;
 mod headers;
+mod http2;
 mod origin;
 mod tap;
 mod wire;

@@ -33,6 +33,9 @@ mod proxy;
 /// References that change while traffic runs.
 mod reload;
 
+/// How traffic is taken and let go, by the binary itself.
+mod serving;
+
 /// KS and chi-squared against fixtures made by scipy.
 mod statistics;
 

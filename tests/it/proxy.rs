@@ -11,4 +11,6 @@ mod headers;
 mod http2;
 mod origin;
 mod tap;
+#[cfg(feature = "tls")]
+mod tls;
 mod wire;

@@ -29,11 +29,11 @@ use super::harness::{PATIENCE, Running, eventually, setup};
 use super::origin::Origin;
 use super::wire::post;
 
-type Body = BoxBody<Bytes, Infallible>;
+pub(super) type Body = BoxBody<Bytes, Infallible>;
 
 /// An upstream that speaks HTTP/2 alone, and what it saw.
 #[derive(Clone, Default)]
-struct Grpc {
+pub(super) struct Grpc {
     heads: Arc<Mutex<Vec<Parts>>>,
     connections: Arc<AtomicUsize>,
     /// Calls to `/hang` that were given up.
@@ -53,7 +53,7 @@ impl Drop for Given {
     }
 }
 
-fn run<T>(work: impl Future<Output = T>) -> T {
+pub(super) fn run<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -66,7 +66,7 @@ fn run<T>(work: impl Future<Output = T>) -> T {
 }
 
 impl Grpc {
-    fn start() -> (Self, String) {
+    pub(super) fn start() -> (Self, String) {
         let this = Self::default();
         let served = this.clone();
         let (sender, address) = std::sync::mpsc::channel();
@@ -134,12 +134,12 @@ impl Grpc {
         Ok(response.body(channel.boxed()).unwrap())
     }
 
-    fn head(&self, index: usize) -> Parts {
+    pub(super) fn head(&self, index: usize) -> Parts {
         self.heads.lock().unwrap()[index].clone()
     }
 }
 
-async fn connect(proxy: SocketAddr) -> SendRequest<Body> {
+pub(super) async fn connect(proxy: SocketAddr) -> SendRequest<Body> {
     let stream = Socket::connect(proxy).await.unwrap();
     let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
         .await
@@ -159,7 +159,7 @@ fn call(path: &str) -> (Request<Body>, Sender<Bytes>) {
     (request.body(channel.boxed()).unwrap(), sender)
 }
 
-fn whole(path: &str, body: &'static [u8]) -> Request<Body> {
+pub(super) fn whole(path: &str, body: &'static [u8]) -> Request<Body> {
     let request = Request::post(format!("http://model.example{path}"))
         .header("content-type", "application/grpc");
     let body = Full::new(Bytes::from_static(body)).boxed();
@@ -208,9 +208,8 @@ fn a_grpc_call_passes_as_http2_with_trailers_both_ways() {
 }
 
 #[test]
-fn both_directions_flow_at_once() {
+fn many_large_calls_share_a_connection() {
     let (_, url) = Grpc::start();
-    // The echo answers at the end of the request; an early head needs the hanging half only.
     let proxy = setup(&url).run();
     run(async {
         let mut client = connect(proxy.address).await;

@@ -70,7 +70,7 @@ pub async fn run(
     let bound = bind(&window, &reference, upstream_address).await?;
     let addresses = bound.addresses();
     let Address::Tcp(proxy) = addresses.proxy else {
-        return Err(io("a TCP address")(std::io::ErrorKind::Unsupported.into()).into());
+        return Err(io("a TCP address")(std::io::ErrorKind::Unsupported.into()));
     };
     let clock = Clock::of(&window);
     let mut story = Story::new(addresses, &window, bound.report(), say);

@@ -39,6 +39,7 @@ mod forward;
 mod header;
 mod http2;
 mod identity;
+mod lingering;
 mod listener;
 mod opening;
 mod readiness;

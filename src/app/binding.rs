@@ -8,6 +8,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use listenfd::ListenFd;
+use rustix::net::sockopt::socket_acceptconn;
 
 use super::{Addresses, Error};
 use crate::config::Config;
@@ -165,12 +166,27 @@ impl Inherited {
                 unix.map(|s| s.map(Listener::Unix))
             });
             let name = NAMES[place];
+            let taken = taken.and_then(listening);
             inherited.0[place] = taken.map_err(|error| Error::Inherited {
                 reason: format!("{name}: {error}; pass a listening TCP or Unix stream socket"),
             })?;
             tracing::info!(socket = name, "Listening on an inherited socket");
         }
         Ok(inherited)
+    }
+}
+
+/// The socket, if connections can be accepted on it.
+fn listening(socket: Option<Listener>) -> io::Result<Option<Listener>> {
+    let listens = match &socket {
+        Some(Listener::Tcp(listener)) => socket_acceptconn(listener)?,
+        Some(Listener::Unix(listener)) => socket_acceptconn(listener)?,
+        None => false,
+    };
+    if listens {
+        Ok(socket)
+    } else {
+        Err(io::Error::other("it is not listening"))
     }
 }
 

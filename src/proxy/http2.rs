@@ -24,6 +24,7 @@ use super::answer::Failure;
 use super::body::TapBody;
 use super::flight::Flight;
 use super::forward::{self, Attempt};
+use super::lingering::Lingering;
 use super::stream::Stream;
 use super::worker::{Client, Worker};
 
@@ -80,7 +81,7 @@ pub(super) async fn serve(client: Rc<Client>, stream: Stream) {
         // Clients keep their connection while they are there; this finds out.
         .keep_alive_interval(worker.shared.config.client_idle)
         .keep_alive_timeout(PONG)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Lingering::from(stream)), service);
     let mut connection = pin!(connection);
     let mut told = false;
     let ended = poll_fn(|cx| {

@@ -49,6 +49,7 @@ pub(super) async fn open(client: &Rc<Client>, plain: Plain) -> Option<Opened> {
             tracing::debug!("TLS handshake took too long");
             return None;
         }
+        () = last_call(client) => return None,
     };
     if tls::chose_http2(&stream) {
         return Some(Opened::Http2(Stream::from(stream)));
@@ -88,6 +89,12 @@ async fn sniff(client: &Rc<Client>, mut stream: Stream) -> Option<Opened> {
             return Some(Opened::Http1(stream.with_early(early)));
         }
     }
+}
+
+/// Ready a while after the drain has begun.
+async fn last_call(client: &Client) {
+    draining(client).await;
+    time::sleep(LAST_CALL).await;
 }
 
 /// Ready when the drain has begun.

@@ -9,6 +9,7 @@ mod failures;
 mod harness;
 mod headers;
 mod http2;
+mod http2_limits;
 mod origin;
 mod tap;
 #[cfg(feature = "tls")]

@@ -427,37 +427,3 @@ fn the_deadline_cuts_a_call_that_does_not_end() {
         upstream.cancelled.load(SeqCst) == 1
     });
 }
-
-#[test]
-fn a_preface_in_pieces_is_recognised_and_half_a_one_is_http1() {
-    use std::io::{Read as _, Write as _};
-    let proxy = setup("http://127.0.0.1:1").run();
-    let mut stream = TcpStream::connect(proxy.address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_nodelay(true).unwrap();
-    for byte in b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" {
-        stream.write_all(&[*byte]).unwrap();
-        thread::yield_now();
-    }
-    // An empty SETTINGS frame; the answer begins with one of type 4.
-    stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).unwrap();
-    let mut head = [0; 9];
-    stream.read_exact(&mut head).unwrap();
-    assert_eq!(head[3], 4);
-    let answer = proxy.ask(b"PRI /predict HTTP/1.1\r\nhost: a\r\n\r\n");
-    assert_eq!(answer.status(), 502);
-}
-
-#[test]
-fn a_client_that_says_nothing_or_half_a_preface_is_let_go() {
-    use std::io::{Read as _, Write as _};
-    let mut settings = setup("http://127.0.0.1:1");
-    settings.config.client_idle = Duration::from_millis(200);
-    let proxy = settings.run();
-    for sent in [&b""[..], b"PRI * HT"] {
-        let mut stream = TcpStream::connect(proxy.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.write_all(sent).unwrap();
-        assert_eq!(stream.read(&mut [0; 10]).unwrap_or(0), 0);
-    }
-}

@@ -28,21 +28,14 @@ pub struct Row {
     codes: Box<[AtomicU32]>,
 }
 
-/// A number and its rank code.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ranked {
-    pub(super) number: f64,
-    pub(super) code: u32,
-}
-
 /// A value in eight bytes: a number itself, and what is none as one of many NaN.
 #[derive(Debug, Clone, Copy)]
 struct Slot(u64);
 
 /// Not ranked yet.
-const UNRANKED: u32 = u32::MAX;
+pub(super) const UNRANKED: u32 = u32::MAX;
 /// Codes from here on are no ranks.
-const MARKS: u32 = u32::MAX - 1;
+pub(super) const MARKS: u32 = u32::MAX - 1;
 /// No number: missing, mistyped, or a category.
 const NO_NUMBER: u32 = u32::MAX - 1;
 
@@ -117,19 +110,9 @@ impl Row {
         self.slots.iter().map(|slot| slot.value())
     }
 
-    /// Whether a slot among `slots` is not ranked yet.
-    pub(super) fn waits(&self, mut slots: impl Iterator<Item = usize>) -> bool {
-        slots.any(|slot| self.codes[slot].load(Ordering::Relaxed) == UNRANKED)
-    }
-
-    /// The number in `slot` and its rank code; `None` where it holds none. Rank it first.
-    pub(super) fn ranked(&self, slot: usize) -> Option<Ranked> {
-        let code = self.codes[slot].load(Ordering::Relaxed);
-        // Those of categories never are.
-        (code < MARKS).then(|| Ranked {
-            number: f64::from_bits(self.slots[slot].0),
-            code,
-        })
+    /// The rank code of the number in `slot`, or a mark: [`MARKS`] and beyond.
+    pub(super) fn code(&self, slot: usize) -> u32 {
+        self.codes[slot].load(Ordering::Relaxed)
     }
 }
 
@@ -212,14 +195,10 @@ mod tests {
             .map(|value| [value].into_iter().collect())
             .collect();
         rank(rows.iter(), 0, &numbers);
-        let codes: Vec<Option<u32>> = rows
-            .iter()
-            .take(3)
-            .map(|row| row.ranked(0).map(|r| r.code))
-            .collect();
-        assert_eq!(codes, [None, Some(1), Some(4)]);
+        let codes: Vec<_> = rows.iter().take(3).map(|row| row.code(0)).collect();
+        assert_eq!(codes, [NO_NUMBER, 1, 4]);
         // Ranked among other numbers, they keep the ranks they have.
         rank(rows.iter(), 0, &Numbers::new([]));
-        assert_eq!(rows[199].ranked(0).map(|r| r.code), Some(1));
+        assert_eq!(rows[199].code(0), 1);
     }
 }

@@ -292,7 +292,8 @@ impl Bound {
         let serving = config.serving.clone();
 
         let routes = Routes::new(models.iter().map(|model| model.paths.as_slice()));
-        let settings = models::proxy_config(config, models, places(), &certificates);
+        let places = places(config.max_connections);
+        let settings = models::proxy_config(config, models, places, &certificates);
         let server = proxy::Proxy::new(settings, routes);
         let observer = || -> proxy::SharedObserver {
             Arc::new(status::Seen {
@@ -391,7 +392,7 @@ async fn probe(prober: Option<proxy::Prober>) -> Infallible {
 
 /// Client connections there are file descriptors for: each needs one, and its upstream another.
 /// Raises the soft limit to the hard one first.
-fn places() -> NonZeroUsize {
+fn places(wanted: Option<NonZeroUsize>) -> NonZeroUsize {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         let raised = Rlimit {
@@ -406,7 +407,7 @@ fn places() -> NonZeroUsize {
         usize::try_from(most).unwrap_or(usize::MAX)
     });
     let places = open.saturating_sub(OWN_FILES) / 2;
-    let most = proxy::DEFAULT_MAX_CONNECTIONS.get();
+    let most = wanted.unwrap_or(proxy::DEFAULT_MAX_CONNECTIONS).get();
     let places = places.min(most);
     if places < most {
         tracing::info!(

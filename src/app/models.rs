@@ -129,6 +129,7 @@ pub(super) fn proxy_config(
         tls: certificates.server.clone(),
         upstream_tls: certificates.upstream.clone(),
         upstream_http2: config.serving.upstream_http2,
+        limits: config.limits.clone(),
         ..proxy::Config::new(config.upstream.clone())
     }
 }

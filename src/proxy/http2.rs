@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::client::conn::http2 as upstream;
-use hyper::header::{CONTENT_TYPE, COOKIE, HOST, HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{CONNECTION, CONTENT_TYPE, COOKIE, HOST, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::{request, uri};
 use hyper::rt::Executor;
 use hyper::server::conn::http2 as server;
@@ -20,16 +20,15 @@ use hyper::{HeaderMap, Request, Response, Uri, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Mutex;
 
+use super::Limits;
 use super::answer::Failure;
 use super::body::TapBody;
+use super::client::Client;
 use super::flight::Flight;
 use super::forward::{self, Attempt};
 use super::lingering::Lingering;
 use super::stream::Stream;
-use super::worker::{Client, Worker};
-
-/// Most bytes of a request's head, as for HTTP/1.
-const MAX_HEAD: u32 = 64 * 1024;
+use super::worker::Worker;
 
 /// Exchanges at once on one connection of a client. Go's and nginx's limits are of this size.
 const MAX_STREAMS: u32 = 200;
@@ -69,9 +68,10 @@ pub(super) async fn serve(client: Rc<Client>, stream: Stream) {
     let worker = Rc::clone(&client.worker);
     let serving = Rc::clone(&client);
     let service = service_fn(move |request| forward::serve(Rc::clone(&serving), request));
+    let limits = &worker.shared.config.limits;
     let connection = server::Builder::new(Local)
         .timer(TokioTimer::new())
-        .max_header_list_size(MAX_HEAD)
+        .max_header_list_size(max_head(limits))
         .max_concurrent_streams(MAX_STREAMS)
         .max_pending_accept_reset_streams(MAX_RESET)
         .max_local_error_reset_streams(MAX_RESET)
@@ -79,7 +79,7 @@ pub(super) async fn serve(client: Rc<Client>, stream: Stream) {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
         // Clients keep their connection while they are there; this finds out.
-        .keep_alive_interval(worker.shared.config.client_idle)
+        .keep_alive_interval(limits.idle_timeout)
         .keep_alive_timeout(PONG)
         .serve_connection(TokioIo::new(Lingering::from(stream)), service);
     let mut connection = pin!(connection);
@@ -98,6 +98,10 @@ pub(super) async fn serve(client: Rc<Client>, stream: Stream) {
     if let Err(error) = ended.await {
         tracing::debug!(%error, "Client connection ended");
     }
+}
+
+fn max_head(limits: &Limits) -> u32 {
+    u32::try_from(limits.max_head).unwrap_or(u32::MAX)
 }
 
 /// Whether a request is a gRPC call: only HTTP/2 carries those.
@@ -176,6 +180,7 @@ pub(super) async fn send(
 /// Makes a head that is fit for HTTP/1.1 one for HTTP/2.
 fn for_upstream(head: &mut request::Parts, scheme: uri::Scheme) {
     head.headers.remove(TRANSFER_ENCODING);
+    head.headers.remove(CONNECTION);
     let host = head.headers.remove(HOST);
     let authority = host.and_then(|host| uri::Authority::try_from(host.as_bytes()).ok());
     let mut parts = std::mem::take(&mut head.uri).into_parts();
@@ -214,7 +219,7 @@ impl Multiplexed {
         let stream = forward::open(worker, index, true).await?;
         let (sender, connection) = upstream::Builder::new(Local)
             .timer(TokioTimer::new())
-            .max_header_list_size(MAX_HEAD)
+            .max_header_list_size(max_head(&worker.shared.config.limits))
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buf_size(SEND_BUFFER)

@@ -8,9 +8,10 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use tokio::time::{self, Instant};
 
+use super::client::Client;
 use super::stream::{Plain, Stream};
 use super::tls;
-use super::worker::Client;
+use crate::metrics::connection::Limit;
 
 /// How an HTTP/2 connection begins (RFC 9113, 3.4). No HTTP/1 request begins so.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -59,7 +60,9 @@ pub(super) async fn open(client: &Rc<Client>, plain: Plain) -> Option<Opened> {
 
 /// Reads until it is clear what the client speaks: one byte, mostly.
 async fn sniff(client: &Rc<Client>, mut stream: Stream) -> Option<Opened> {
-    let mut deadline = Instant::now() + client.worker.shared.config.client_idle;
+    let limits = &client.worker.shared.config.limits;
+    let mut limit = Limit::IdleTimeout;
+    let mut deadline = Instant::now() + limits.idle_timeout;
     let mut early = Vec::with_capacity(FIRST_READ);
     let mut told = false;
     loop {
@@ -69,7 +72,11 @@ async fn sniff(client: &Rc<Client>, mut stream: Stream) -> Option<Opened> {
                 Ok(0) if early.is_empty() => return None,
                 // A beginning and no more: hyper knows how to end that.
                 Ok(0) => return Some(Opened::Http1(stream.with_early(early))),
-                Ok(_) => {}
+                Ok(_) if limit == Limit::HeaderTimeout => {}
+                Ok(_) => {
+                    limit = Limit::HeaderTimeout;
+                    deadline = Instant::now() + limits.header_timeout;
+                }
                 Err(error) => {
                     tracing::debug!(%error, "Client connection ended");
                     return None;
@@ -80,7 +87,12 @@ async fn sniff(client: &Rc<Client>, mut stream: Stream) -> Option<Opened> {
                 deadline = deadline.min(Instant::now() + LAST_CALL);
                 continue;
             }
-            () = time::sleep_until(deadline) => return None,
+            () = time::sleep_until(deadline) => {
+                if !told {
+                    client.worker.observer.limited(limit);
+                }
+                return None;
+            }
         }
         if early.starts_with(PREFACE) {
             return Some(Opened::Http2(stream.with_early(early)));

@@ -1,13 +1,14 @@
 //! A connection's bytes, whatever carries them: TCP, a Unix socket, TLS on either.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::tls::TlsStream;
+use super::tls::{self, TlsStream};
 
 /// A socket.
 #[derive(Debug)]
@@ -33,10 +34,24 @@ enum Carrier {
 // === impl Stream ===
 
 impl Stream {
+    /// Whether its bytes are those of the socket.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self.carrier, Carrier::Plain(_))
+    }
+
     /// Puts `early` in front of what will be read.
     pub(super) fn with_early(mut self, early: Vec<u8>) -> Self {
         self.early = early;
         self
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.carrier {
+            Carrier::Plain(plain) => plain.as_fd(),
+            Carrier::Tls(tls) => tls::socket(tls).as_fd(),
+        }
     }
 }
 
@@ -125,6 +140,15 @@ impl AsyncWrite for Stream {
 }
 
 // === impl Plain ===
+
+impl AsFd for Plain {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
 
 impl AsyncRead for Plain {
     fn poll_read(

@@ -124,6 +124,11 @@ impl ClientTls {
     }
 }
 
+/// The socket under it.
+pub(super) fn socket(stream: &TlsStream) -> &Plain {
+    stream.get_ref().0
+}
+
 /// Whether the client chose HTTP/2.
 pub(super) fn chose_http2(stream: &TlsStream) -> bool {
     stream.get_ref().1.alpn_protocol() == Some(HTTP2)

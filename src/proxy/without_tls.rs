@@ -81,6 +81,11 @@ impl ClientTls {
 }
 
 /// Never called, as there is no such stream.
+pub(super) fn socket(stream: &TlsStream) -> &Plain {
+    match stream.0 {}
+}
+
+/// Never called, as there is no such stream.
 pub(super) fn chose_http2(stream: &TlsStream) -> bool {
     match stream.0 {}
 }

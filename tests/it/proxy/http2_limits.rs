@@ -65,7 +65,8 @@ fn a_preface_in_pieces_is_recognised_and_what_only_looks_like_one_is_http1() {
 #[test]
 fn a_client_that_says_nothing_or_half_a_preface_is_let_go() {
     let mut settings = setup("http://127.0.0.1:1");
-    settings.config.client_idle = Duration::from_millis(200);
+    settings.config.limits.idle_timeout = Duration::from_millis(200);
+    settings.config.limits.header_timeout = Duration::from_millis(200);
     let proxy = settings.run();
     for sent in [&b""[..], b"PRI * HT"] {
         let mut stream = TcpStream::connect(proxy.address).unwrap();

@@ -13,6 +13,7 @@ use driftd::drift::memo::Memo;
 use driftd::drift::numbers::Numbers;
 use driftd::drift::reference::Side;
 use driftd::drift::report::{SpanName, Test};
+use driftd::drift::season::Against;
 use driftd::drift::{ColumnReference, Reference, Value, row};
 use driftd::feature::{Cell, Column, Kind, Role};
 use driftd::model::{ModelName, Schema};
@@ -94,6 +95,7 @@ impl Engine {
                 columns,
                 together: None,
                 dependence: Vec::new(),
+                seasonal: None,
             },
             rows: VecDeque::with_capacity(CURRENT + 1),
             name: ModelName::parse("m").expect("a letter is a name"),
@@ -159,7 +161,7 @@ impl Engine {
             population: self.rows.len() as f64,
             min_rows: 200,
             length: Some(DAY),
-            alerts: true,
+            against: Against::All,
             // Both checks of a round find the same news.
             last: Decided {
                 row: self.last.row - i64::from(describe) * NEW as i64,

@@ -18,6 +18,7 @@ use crate::drift::decide::{Allowance, PLAIN_ALPHA, Policy, Rule};
 use crate::drift::explain;
 use crate::drift::memo::Memo;
 use crate::drift::report::{FeatureReport, ModelReport, ReferenceInfo, SpanName, State};
+use crate::drift::season::Against;
 use crate::model::ModelName;
 use crate::reference::{self, Pair, PairColumn};
 use crate::timestamp::Timestamp;
@@ -108,7 +109,7 @@ fn compare(
         name: SpanName::Main,
         size: pair.current_rows(),
         population: pair.current_rows() as f64,
-        alerts: true,
+        against: Against::All,
         rows: Vec::new(),
         min_rows: args.min_rows,
         length: None,

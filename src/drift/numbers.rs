@@ -13,6 +13,9 @@
 use std::hint::select_unpredictable;
 
 mod coarse;
+mod hours;
+
+use hours::ValueHours;
 
 /// Lanes searched side by side: enough to hide the latency of memory behind each other.
 const LANES: usize = 16;
@@ -27,6 +30,8 @@ pub struct Numbers {
     moments: Option<Moments>,
     /// Distinct values of an exact column.
     distinct: usize,
+    /// When the rows of an exact column were made, where that is remembered.
+    hours: Option<Box<ValueHours>>,
 }
 
 /// Mean and spread of a sample.
@@ -99,6 +104,7 @@ impl Numbers {
             distinct: sorted.chunk_by(|a, b| a >= b).count(),
             points: Points::Exact(sorted),
             missing,
+            hours: None,
         }
     }
 
@@ -110,6 +116,7 @@ impl Numbers {
             missing,
             moments,
             distinct: 0,
+            hours: None,
         }
     }
 
@@ -142,6 +149,7 @@ impl Numbers {
             missing: self.missing,
             moments: self.moments,
             distinct: 0,
+            hours: None,
         }
     }
 

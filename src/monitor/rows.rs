@@ -8,6 +8,7 @@ use crate::drift::current::{Current, Entry, Span, SpanLength};
 use crate::drift::dependence;
 use crate::drift::live::Live;
 use crate::drift::report::SpanName;
+use crate::drift::season::{Against, Season};
 use crate::drift::since::Saved;
 use crate::timestamp::Timestamp;
 use crate::window::{StoredRow, Window};
@@ -50,7 +51,7 @@ fn selected(
             name: *name,
             size: selection.rows.len(),
             population: selection.population,
-            alerts: season.is_none_or(|season| covers(&selection.rows, current.span(), season)),
+            against: against(&selection.rows, current.span(), season, live),
             rows: selection.rows,
             min_rows: current.span().min_rows,
             length: match current.span().length {
@@ -62,6 +63,21 @@ fn selected(
         (rows, selection.incomplete)
     };
     live.spans().iter().map(span).collect()
+}
+
+/// What of the reference the rows of a span are compared with.
+fn against(rows: &[Entry], span: &Span, season: Option<Duration>, live: &Live) -> Against {
+    match season {
+        Some(season) if !covers(rows, span, season) => {
+            let seasonal = live.reference.seasonal.as_ref();
+            // A reference read for another season tells other hours.
+            let seasonal = seasonal.filter(|known| known.season() == Season::new(season));
+            seasonal.map_or(Against::Unlike { rows: None }, |seasonal| {
+                seasonal.against(rows.iter().map(|row| row.time), span.min_rows)
+            })
+        }
+        _ => Against::All,
+    }
 }
 
 /// Whether the rows of a span are those of a whole season.

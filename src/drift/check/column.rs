@@ -6,6 +6,7 @@ use crate::drift::ks::ties::Samples;
 use crate::drift::measure::{Measurement, measure};
 use crate::drift::reference::{Side, Track};
 use crate::drift::report::{CheckReport, FeatureReport, Level, SpanName, State, Test};
+use crate::drift::season::{Against, Part};
 use crate::drift::values::Values;
 use crate::feature::{Column, Kind};
 
@@ -28,6 +29,7 @@ impl ModelCheck<'_> {
             policy: self.subject.policies[track.column],
             alpha: 0.0,
             samples: None,
+            alike: true,
             tau: self.subject.dependence.of(index),
             resolution: match track.side {
                 Side::Numbers(numbers) => numbers.resolution(),
@@ -37,13 +39,22 @@ impl ModelCheck<'_> {
         let spans = std::mem::take(&mut self.spans);
         let mut judged = Vec::new();
         let mut main = None;
+        let mut hours = None;
         for (span, mut values) in spans.iter().zip(values) {
             let is_main = span.name == SpanName::Main;
             let describe = is_main && self.subject.describe;
-            let measured = measure(track, &mut values, describe, self.memo);
+            let part = span.part(track.side);
+            let side = part.as_ref().map_or(track.side, Part::side);
+            if let (Some(_), Side::Numbers(numbers)) = (&part, side) {
+                // Their ranks are those among all values of the reference.
+                numbers.codes(&values.numbers, &mut values.codes);
+            }
+            let track = Track { side, ..*track };
+            let measured = measure(&track, &mut values, describe, self.memo);
             let bench = Bench {
                 alpha: self.alpha(span),
-                samples: match track.side {
+                alike: part.is_some() || span.against == Against::All,
+                samples: match side {
                     Side::Numbers(reference) => Some(Samples {
                         reference,
                         current: &values.numbers,
@@ -56,6 +67,7 @@ impl ModelCheck<'_> {
                 judged.push(self.judge(&bench, span, &measured, tested));
             }
             if is_main {
+                hours = Some(explain::hours(span.against, part.is_some(), span.min_rows));
                 main = Some(measured);
             }
         }
@@ -77,7 +89,15 @@ impl ModelCheck<'_> {
             });
         }
         match main {
-            Some(measured) => report((&name, column), bench.tau, judged, measured, min_rows),
+            Some(measured) => {
+                let mut report = report((&name, column), bench.tau, judged, measured, min_rows);
+                if let Some(hours) = hours.flatten()
+                    && matches!(report.state, State::Ok | State::Drifted)
+                {
+                    report.sentence = explain::further(report.sentence, &hours);
+                }
+                report
+            }
             None => without_reference(column),
         }
     }

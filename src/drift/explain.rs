@@ -96,10 +96,15 @@ pub fn hours(against: Against, same: bool, min_rows: usize) -> Option<String> {
     match against {
         _ if same => Some("compared with the same hours of the reference".to_owned()),
         Against::All | Against::Unlike { rows: None } => None,
-        Against::Unlike { rows: Some(rows) } => Some(format!(
-            "the reference holds only {rows} rows of the same hours, and a check needs {min_rows}: \
-             compared with all of it, which only warns"
-        )),
+        Against::Unlike { rows: Some(rows) } => {
+            let held = match rows {
+                0 => "no rows of the same hours".to_owned(),
+                rows => format!("only {rows} rows of the same hours, and a check needs {min_rows}"),
+            };
+            Some(format!(
+                "the reference holds {held}: compared with all of it, which only warns"
+            ))
+        }
         Against::Hours(_) => Some(
             "the reference holds too few values of the same hours: compared with all of it, which \
              only warns"

@@ -54,7 +54,8 @@ pub enum Against {
     Hours(Hours),
     /// All of it for want of rows of the same hours: the span only warns.
     Unlike {
-        /// How many of them the reference has; `None` where it does not know its times.
+        /// How many of them the reference has, 0 where it has none in the hours of most of the
+        /// span's rows; `None` where it does not know its times.
         rows: Option<usize>,
     },
 }
@@ -149,20 +150,20 @@ impl Seasonal {
             span[usize::from(self.season.hour(time))] += 1;
         }
         let among = |wanted: &dyn Fn(usize) -> bool| (0..HOURS).filter(|h| wanted(*h)).collect();
-        let covered: Hours = among(&|hour| span[hour] > 0);
-        let total = |counts| covered.sum(counts).max(1) as f64;
-        let (n, w) = (total(&self.rows), total(&span));
-        let share = |hour: usize| (self.rows[hour] as f64 / n, span[hour] as f64 / w);
-        let same: Hours = among(&|hour| {
-            let (reference, current) = share(hour);
-            self.rows[hour] > 0 && span[hour] > 0 && current >= TOUCHED * reference
-        });
-        let rows = usize::try_from(same.sum(&self.rows)).unwrap_or(usize::MAX);
-        let known: Hours = among(&|hour| self.rows[hour] > 0);
-        if rows < min_rows.max(1) || (known.sum(&span) as f64) < KNOWN * w {
-            return Against::Unlike { rows: Some(rows) };
+        let known: Hours = among(&|hour| span[hour] > 0 && self.rows[hour] > 0);
+        let (n, w) = (known.sum(&self.rows), known.sum(&span));
+        if (w as f64) < KNOWN * span.iter().sum::<u64>() as f64 {
+            return Against::Unlike { rows: Some(0) };
         }
-        Against::Hours(same)
+        let share = |count: u64, of: u64| count as f64 / of.max(1) as f64;
+        let same: Hours = among(&|hour| {
+            let least = TOUCHED * share(self.rows[hour], n);
+            known.contains(hour as u8) && share(span[hour], w) >= least
+        });
+        match usize::try_from(same.sum(&self.rows)).unwrap_or(usize::MAX) {
+            rows if rows < min_rows.max(1) => Against::Unlike { rows: Some(rows) },
+            _ => Against::Hours(same),
+        }
     }
 }
 
@@ -245,7 +246,7 @@ mod tests {
         assert_eq!(office.against(span(9.0), 61), few(60));
         assert_eq!(office.against(span(9.0), 60), Against::Hours(hours(&[9])));
         // Most of its rows are of hours the reference does not know.
-        assert_eq!(office.against(span(17.75), 50), few(60));
+        assert_eq!(office.against(span(17.75), 50), few(0));
         let evening = Against::Hours(hours(&[17]));
         assert_eq!(office.against(span(17.25), 50), evening);
     }

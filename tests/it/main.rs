@@ -33,6 +33,9 @@ mod proxy;
 /// References that change while traffic runs.
 mod reload;
 
+/// Spans shorter than the season against the same hours of the reference.
+mod season;
+
 /// KS and chi-squared against fixtures made by scipy.
 mod statistics;
 

@@ -12,6 +12,9 @@ mod app;
 /// The README's metrics against the catalogue.
 mod catalogue;
 
+/// All columns of two files together, by the binary itself.
+mod check;
+
 /// The command line, by the binary itself.
 mod cli;
 

@@ -88,9 +88,7 @@ fn ks(reference: &Numbers, values: &mut Values, memo: &mut Memo) -> TestResult {
     let found = ranks::statistic(reference, &values.codes, largest);
     TestResult {
         statistic: found.statistic,
-        p: memo
-            .p_value(found.gap, found.n_reference, found.n_current)
-            .into(),
+        p: memo.p_value(found.gap, found.n_reference, found.n_current),
         effect: Effect {
             size: found.statistic,
             leap: 0.0,

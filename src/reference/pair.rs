@@ -58,7 +58,7 @@ pub struct PairColumn {
     /// The column of the reference, sorted or counted; `None` where it holds no value.
     pub reference: Option<ColumnReference>,
     /// The values of the current file, for each track of `reference`; none where there is none.
-    pub current: Vec<Values>,
+    pub current: Vec<Values<'static>>,
     /// Of each track, the scores of the reference rows by which all columns are compared together;
     /// none where they are not, or a profile knows them.
     pub reference_scores: Vec<Vec<f32>>,

@@ -82,6 +82,7 @@ fn check(
         tests: loaded.reference.tests(),
         min_coverage: 0.9,
         changed: false,
+        previous: None,
         describe: true,
     };
     let mut memo = Memo::default();

@@ -7,7 +7,7 @@ use crate::feature::Cell;
 use super::joint::{Features, JointReference, MAX_REFERENCE_ROWS};
 use super::numbers::Numbers;
 use super::reference::{Categories, ColumnReference, Side, Track};
-use super::row::{Row, Value};
+use super::row::{MARKS, Row, Value};
 use super::text::Descriptor;
 
 /// Fewer reference rows than this tell too little: an unlucky reference would reject ever after.
@@ -178,8 +178,8 @@ impl Together {
         for row in rows {
             for (track, scorer) in tracks.iter().zip(&scorers) {
                 let value = row.value(track.slot);
-                let (code, ranked) = row.code(track.slot);
-                scores.push(scorer.of(value, ranked.then_some(code)));
+                let code = Some(row.code(track.slot)).filter(|code| *code < MARKS);
+                scores.push(scorer.of(value, code));
             }
         }
         debug_assert_eq!(scores.len() % self.columns, 0);

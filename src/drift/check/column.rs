@@ -76,6 +76,7 @@ impl ModelCheck<'_> {
                 };
                 main = Some(measured);
             }
+            self.spare.extend(values.codes);
         }
         judged.extend(self.slow(&bench, track, index));
         let min_rows = spans.first().map_or(0, |span| span.min_rows);

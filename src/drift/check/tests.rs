@@ -5,6 +5,7 @@ use super::*;
 use crate::drift::current::Entry;
 use crate::drift::decide::Rule;
 use crate::drift::report::{Level, State, Test};
+use crate::drift::season::Against;
 use crate::drift::{ColumnReference, Reference, Value};
 use crate::feature::{Cell, Column, Kind, Role};
 
@@ -44,6 +45,7 @@ impl Model {
                 columns: vec![Some(ColumnReference::new(Kind::Numeric, cells))],
                 together: None,
                 dependence: Vec::new(),
+                seasonal: None,
             },
             policy: Policy {
                 rule,
@@ -72,7 +74,7 @@ impl Model {
             rows,
             min_rows: 100,
             length: self.length,
-            alerts: true,
+            against: Against::All,
             last: self.last,
         }
     }

@@ -316,7 +316,10 @@ impl Bound {
         } = &monitoring;
 
         let routes = Routes::new(models.iter().map(|model| model.paths.as_slice()));
-        let server = proxy::Proxy::new(models::proxy_config(config, models, places()), routes);
+        let server = proxy::Proxy::new(
+            models::proxy_config(config, models, places(config.max_connections)),
+            routes,
+        );
         let observer = || -> proxy::SharedObserver {
             Arc::new(status::Seen {
                 shard: traffic.shard(),
@@ -385,7 +388,7 @@ impl Bound {
 
 /// Client connections there are file descriptors for: each needs one, and its upstream another.
 /// Raises the soft limit to the hard one first.
-fn places() -> NonZeroUsize {
+fn places(wanted: Option<NonZeroUsize>) -> NonZeroUsize {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         let raised = Rlimit {
@@ -400,7 +403,7 @@ fn places() -> NonZeroUsize {
         usize::try_from(most).unwrap_or(usize::MAX)
     });
     let places = open.saturating_sub(OWN_FILES) / 2;
-    let most = proxy::DEFAULT_MAX_CONNECTIONS.get();
+    let most = wanted.unwrap_or(proxy::DEFAULT_MAX_CONNECTIONS).get();
     let places = places.min(most);
     if places < most {
         tracing::info!(

@@ -6,12 +6,14 @@
 
 mod access;
 mod drift;
+mod limits;
 mod models;
 mod problem;
 mod section;
 mod sources;
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -70,6 +72,10 @@ pub struct Config {
     pub upstream: proxy::Upstream,
     /// How long an upstream may take to begin its answer; `None`: as long as it likes.
     pub upstream_timeout: Option<Duration>,
+    /// What clients may take, and what upstreams are told of them.
+    pub limits: proxy::Limits,
+    /// Client connections open at once; `None`: as many as open files allow, up to 10,000.
+    pub max_connections: Option<NonZeroUsize>,
     /// What the tap may hold.
     pub tap: proxy::TapConfig,
     /// Exchanges left out of the window, of any model.
@@ -174,6 +180,10 @@ fn validate(value: Value, base: &Path, warnings: Vec<String>) -> Result<Config, 
         },
     );
     let window = window(top.section("window"), base);
+    let limits::Proxy {
+        limits,
+        max_connections,
+    } = limits::read(top.section("proxy"));
     let (tap, exclude, sample) = tap(top.section("tap"));
     let models = models::models(&mut top, base, &common, &drift);
     coherent(&top, &window, &drift);
@@ -196,6 +206,8 @@ fn validate(value: Value, base: &Path, warnings: Vec<String>) -> Result<Config, 
             upstream: (common.upstream)
                 .or_else(|| models.first().map(|model| model.upstream.clone()))?,
             upstream_timeout: upstream_timeout.unwrap_or(Some(DEFAULT_UPSTREAM_TIMEOUT)),
+            limits,
+            max_connections,
             tap,
             exclude,
             sample,

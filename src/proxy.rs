@@ -12,37 +12,49 @@
 //! |---|---|
 //! | `listener`, `serve`, `worker` | accept, hand out to one thread per core, drain |
 //! | `forward`, `header`, `identity`, `answer` | one exchange: heads, ids, retries, timeouts, our own answers |
-//! | `upstream`, `connections` | where the upstream is; connections kept to it |
+//! | `upstream`, `upstream_io`, `connections` | where the upstream is; connections kept to it |
+//! | `client`, `client_io`, `limits`, `deadlines` | what a client may take, and how long |
+//! | `forwarded`, `tunnel` | what the upstream is told of the client; other protocols |
 //! | `flight`, `body`, `tap`, `sample` | what is measured and copied as an exchange passes |
 //!
 //! What a proxy must change: hop-by-hop headers go, `x-request-id` is added where absent and
-//! echoed, `Expect` is answered here, an upstream's missing `date` is added, header names are
-//! written in lower case. For now an `Upgrade` is not passed on and `CONNECT` is refused.
+//! echoed, `X-Forwarded-…` are set, `Expect` is answered here, an upstream's missing `date` is added,
+//! header names are written in lower case. An `Upgrade` to one protocol other than HTTP/2 is passed
+//! on and not tapped; `CONNECT` is refused.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::exchange::{DropReason, Outcome};
+use crate::metrics::connection::{Direction, Limit};
 use crate::metrics::traffic::Observation;
 use crate::model::Routes;
 
 mod answer;
 mod body;
 mod capture;
+mod client;
+mod client_io;
 mod connections;
+mod deadlines;
 mod flight;
 mod forward;
+mod forwarded;
 mod header;
 mod identity;
+mod limits;
 mod listener;
 mod readiness;
 mod sample;
 mod serve;
 mod tap;
+mod tunnel;
 mod upstream;
+mod upstream_io;
 mod worker;
 
+pub use limits::{Forwarded, Limits};
 pub use listener::Listener;
 pub use readiness::{Readiness, UpstreamState};
 pub use sample::{Exclude, Sample};
@@ -56,10 +68,6 @@ pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an upstream connection may idle and be used again: below gunicorn's two seconds, so
 /// that the upstream hardly ever closes a connection just as a request is written to it.
 pub const DEFAULT_UPSTREAM_IDLE: Duration = Duration::from_secs(1);
-
-/// How long a client may take over a request's head, and how long a kept-alive connection may
-/// idle (hyper has one timer for both): above the 60 s of common load balancers.
-pub const DEFAULT_CLIENT_IDLE: Duration = Duration::from_secs(75);
 
 /// Client connections open at once; beyond it new ones wait in the kernel's backlog.
 pub const DEFAULT_MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
@@ -83,8 +91,8 @@ pub struct Config {
     pub response_timeout: Option<Duration>,
     /// How long an upstream connection may idle and still be used.
     pub upstream_idle: Duration,
-    /// How long a client may take over a head, or idle between requests.
-    pub client_idle: Duration,
+    /// What clients may take, and what upstreams are told of them.
+    pub limits: Limits,
 }
 
 /// What the proxy needs to know of one model.
@@ -113,6 +121,16 @@ pub trait Observer {
     fn dropped(&self, model: usize, reason: DropReason);
     /// An exchange went to the tap with a body that was longer than the cap.
     fn truncated(&self, model: usize);
+    /// A limit acted.
+    fn limited(&self, limit: Limit);
+    /// What came on a connection is no HTTP request.
+    fn malformed(&self);
+    /// A connection became a tunnel; one [`Observer::tunnel_closed`] follows.
+    fn tunnel_opened(&self);
+    /// A tunnel is over.
+    fn tunnel_closed(&self);
+    /// Bytes passed through a tunnel.
+    fn tunnelled(&self, direction: Direction, bytes: u64);
 }
 
 /// An observer as threads share it.
@@ -190,7 +208,7 @@ impl Config {
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
             response_timeout: None,
             upstream_idle: DEFAULT_UPSTREAM_IDLE,
-            client_idle: DEFAULT_CLIENT_IDLE,
+            limits: Limits::default(),
         }
     }
 }

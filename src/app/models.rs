@@ -124,6 +124,7 @@ pub(super) fn proxy_config(
         models: models.iter().map(model).collect(),
         max_connections,
         response_timeout: config.upstream_timeout,
+        limits: config.limits.clone(),
         ..proxy::Config::new(config.upstream.clone())
     }
 }

@@ -6,6 +6,7 @@ use super::Addresses;
 use super::monitoring::Shared;
 use crate::admin::{ModelStatus, Status, WindowStatus};
 use crate::exchange::{DropReason, Outcome};
+use crate::metrics::connection::{Direction, Limit};
 use crate::metrics::tap::TapCounters;
 use crate::metrics::traffic::{Observation, Shard, Traffic};
 use crate::metrics::{Gauges, ModelGauges};
@@ -133,5 +134,25 @@ impl Observer for Seen {
 
     fn truncated(&self, model: usize) {
         self.counters.truncated(model);
+    }
+
+    fn limited(&self, limit: Limit) {
+        self.shard.connections().limited(limit);
+    }
+
+    fn malformed(&self) {
+        self.shard.connections().malformed();
+    }
+
+    fn tunnel_opened(&self) {
+        self.shard.connections().tunnel_opened();
+    }
+
+    fn tunnel_closed(&self) {
+        self.shard.connections().tunnel_closed();
+    }
+
+    fn tunnelled(&self, direction: Direction, bytes: u64) {
+        self.shard.connections().tunnelled(direction, bytes);
     }
 }

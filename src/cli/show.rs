@@ -1,6 +1,7 @@
 //! `driftd config`: validates the configuration and prints what is in effect, as a file that says
 //! the same, and what is stored.
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use super::toml::{line, list, quoted, string};
@@ -12,6 +13,7 @@ use crate::drift::current::{Span, SpanLength};
 use crate::feature::{Kind, Store};
 use crate::model::Schema;
 use crate::monitor;
+use crate::proxy::Limits;
 use crate::timestamp::compact as duration;
 
 pub(super) fn show(args: RunArgs) -> Result<ExitCode, Failure> {
@@ -49,6 +51,8 @@ fn effective(config: &Config) -> String {
         window,
         upstream,
         upstream_timeout,
+        limits,
+        max_connections,
         tap,
         exclude,
         sample,
@@ -85,6 +89,7 @@ fn effective(config: &Config) -> String {
     text += &line("keep_rows", window.keep_rows);
     text += &string("keep_for", &duration(window.keep_for));
     text += &line("max_bytes", bytes(window.max_bytes));
+    text += &limits_table(limits, *max_connections);
     text += "\n[tap]\n";
     text += &line("max_body", bytes(tap.max_body as u64));
     text += &line("queue", bytes(tap.queue as u64));
@@ -101,6 +106,33 @@ fn effective(config: &Config) -> String {
     text += &line("exclude", format!("[{}]", exclude.join(", ")));
     text += &drift_table(drift);
     text + &line("reference_max_bytes", bytes(*reference_max_bytes))
+}
+
+fn limits_table(limits: &Limits, max_connections: Option<NonZeroUsize>) -> String {
+    let Limits {
+        max_in_flight,
+        max_head,
+        max_headers,
+        header_timeout,
+        idle_timeout,
+        body_timeout,
+        write_timeout,
+        upstream_keepalive,
+        forwarded,
+    } = limits;
+    let mut text = String::from("\n[proxy]\n");
+    if let Some(places) = max_connections {
+        text += &line("max_connections", places);
+    }
+    text += &line("max_in_flight", max_in_flight);
+    text += &line("max_head", format!("\"{max_head}B\""));
+    text += &line("max_headers", max_headers);
+    text += &string("header_timeout", &duration(*header_timeout));
+    text += &string("idle_timeout", &duration(*idle_timeout));
+    text += &string("body_timeout", &duration(*body_timeout));
+    text += &string("write_timeout", &duration(*write_timeout));
+    text += &line("upstream_keepalive", upstream_keepalive);
+    text + &string("forwarded", forwarded.as_str())
 }
 
 fn drift_table(drift: &monitor::Config) -> String {

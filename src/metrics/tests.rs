@@ -13,6 +13,7 @@ use crate::feature::{Kind, Role};
 use crate::timestamp::Timestamp;
 
 use super::catalogue::SeriesKind;
+use super::connection::{Direction, Limit};
 use super::traffic::Observation;
 use super::*;
 
@@ -159,7 +160,14 @@ fn metrics(report: Report, busy: bool) -> Metrics {
         for shard in [traffic.shard(), traffic.shard()] {
             shard.started(Some(0));
             shard.finished(&observation);
+            let connections = shard.connections();
+            connections.limited(Limit::MaxHead);
+            connections.malformed();
+            connections.tunnel_opened();
+            connections.tunnelled(Direction::Request, 10);
         }
+        // On another thread than it opened on.
+        traffic.shard().connections().tunnel_closed();
         tap.offered(0);
         tap.offered(0);
         tap.outcome(0, Outcome::Captured, 1);
@@ -186,6 +194,21 @@ fn metrics(report: Report, busy: bool) -> Metrics {
         gauges,
     })
     .unwrap()
+}
+
+#[test]
+fn what_befalls_connections_is_summed_over_threads() {
+    let text = busy();
+    for line in [
+        "driftd_proxy_limit_total{limit=\"max_head\"} 2",
+        "driftd_proxy_limit_total{limit=\"write_timeout\"} 0",
+        "driftd_proxy_malformed_total 2",
+        "driftd_proxy_tunnels 1",
+        "driftd_proxy_tunnel_bytes_total{direction=\"request\"} 20",
+        "driftd_proxy_tunnel_bytes_total{direction=\"response\"} 0",
+    ] {
+        assert_line(&text, line);
+    }
 }
 
 fn busy() -> String {

@@ -13,11 +13,14 @@ use hyper::http::{request, response};
 use hyper::{Method, StatusCode};
 
 use super::capture::Capture;
+use super::client::Client;
+use super::deadlines::Deadlines;
 use super::header;
 use super::identity;
 use super::tap::Permit;
 use super::worker::Worker;
 use crate::exchange::{DropReason, Ending, Exchange, Outcome};
+use crate::metrics::connection::Limit;
 use crate::metrics::traffic::Observation;
 use crate::model::Route;
 use crate::timestamp::Timestamp;
@@ -29,6 +32,10 @@ const CLIENT_CLOSED: u16 = 499;
 #[derive(Debug)]
 pub(super) struct Flight {
     worker: Rc<Worker>,
+    /// Those of the client's connection.
+    deadlines: Rc<Deadlines>,
+    /// There was room for it beside all others under way.
+    admitted: bool,
     /// The model and configured path, `None` for what no model claims.
     route: Option<Route>,
     method: Method,
@@ -56,6 +63,8 @@ struct State {
     total: Option<Duration>,
     /// The client broke its request off, or sent a body that is none.
     broken: bool,
+    /// The client sent nothing of its body for too long.
+    late: bool,
     /// There as long as the exchange is tapped.
     permit: Option<Permit>,
     request: Capture,
@@ -72,8 +81,12 @@ pub(super) enum Side {
 // === impl Flight ===
 
 impl Flight {
-    /// Begins at a request's head: finds its model, and whether it is tapped.
-    pub(super) fn begin(worker: &Rc<Worker>, head: &request::Parts) -> Rc<Self> {
+    /// Begins at a request's head: finds its model, and whether there is room for it. `bodies` says
+    /// whether it is one the tap can learn from.
+    pub(super) fn begin(client: &Client, head: &request::Parts, bodies: bool) -> Rc<Self> {
+        let worker = &client.worker;
+        client.deadlines.begun();
+        let admitted = worker.shared.admit();
         let begun = Instant::now();
         let started = Timestamp::now();
         let route = worker.shared.routes.find(head.uri.path());
@@ -83,6 +96,7 @@ impl Flight {
             .started(route.as_ref().map(|route| route.model));
         let permit = route
             .as_ref()
+            .filter(|_| bodies && admitted)
             .and_then(|route| offer(worker, route, head, &request_id));
         let mut state = State {
             permit,
@@ -95,6 +109,8 @@ impl Flight {
         }
         Rc::new(Self {
             worker: Rc::clone(worker),
+            deadlines: Rc::clone(&client.deadlines),
+            admitted,
             route,
             method: head.method.clone(),
             request_id,
@@ -110,6 +126,21 @@ impl Flight {
     /// The model that claims the request.
     pub(super) fn model(&self) -> Option<usize> {
         self.route.as_ref().map(|route| route.model)
+    }
+
+    /// Whether there is room for it beside all others under way.
+    pub(super) fn is_admitted(&self) -> bool {
+        self.admitted
+    }
+
+    /// The deadlines of the client's connection.
+    pub(super) fn deadlines(&self) -> &Deadlines {
+        &self.deadlines
+    }
+
+    /// How long the client may send nothing of its body.
+    pub(super) fn body_timeout(&self) -> Duration {
+        self.worker.shared.config.limits.body_timeout
     }
 
     /// The request's method.
@@ -200,16 +231,38 @@ impl Flight {
         self.state.borrow().broken
     }
 
+    /// A limit acted on the exchange.
+    pub(super) fn limited(&self, limit: Limit) {
+        self.worker.observer.limited(limit);
+    }
+
+    /// The client sent nothing of its body for too long.
+    pub(super) fn late(&self) {
+        self.state.borrow_mut().late = true;
+        self.limited(Limit::BodyTimeout);
+    }
+
+    /// Whether the client sent nothing of its body for too long.
+    pub(super) fn is_late(&self) -> bool {
+        self.state.borrow().late
+    }
+
     /// The response is over. What ended the exchange before it counts more.
     pub(super) fn ended(&self, ending: Ending) {
         let mut state = self.state.borrow_mut();
         let now = Instant::now();
         state.total = Some(now - self.begun);
         if state.ending.is_none() {
+            // An upstream that is not given the whole request cannot give the whole answer.
+            let ending = match ending {
+                Ending::UpstreamFailed if state.broken || state.late => Ending::ClientAborted,
+                other => other,
+            };
             state.ending = Some(ending);
             state.upstream = state.turned.map(|turned| now - turned);
             state.error = match ending {
                 Ending::Complete => None,
+                Ending::ClientAborted if state.late => Some("body_timeout"),
                 Ending::ClientAborted => Some(self.worker.abort_cause()),
                 Ending::UpstreamFailed | Ending::UpstreamTimeout => Some("upstream_truncated"),
             };
@@ -219,6 +272,9 @@ impl Flight {
 
 impl Drop for Flight {
     fn drop(&mut self) {
+        if self.admitted {
+            self.worker.shared.release();
+        }
         let mut state = std::mem::take(self.state.get_mut());
         let ending = state.ending.unwrap_or(Ending::ClientAborted);
         if state.status == 0 {

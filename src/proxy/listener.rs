@@ -36,6 +36,8 @@ pub(super) enum Socket {
 pub(super) struct Accepted {
     pub(super) socket: Socket,
     pub(super) permit: OwnedSemaphorePermit,
+    /// It took the last place.
+    pub(super) last: bool,
 }
 
 // === impl Listener ===

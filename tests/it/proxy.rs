@@ -5,9 +5,13 @@
 mod bodies;
 mod connections;
 mod drain;
+mod early;
 mod failures;
 mod harness;
 mod headers;
+mod limits;
 mod origin;
+mod table;
 mod tap;
+mod upgrades;
 mod wire;

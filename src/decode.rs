@@ -1,20 +1,21 @@
 //! Bodies to rows: one exchange's request and response, read into the model's columns.
 //!
-//! A body is JSON, plain or gzipped. `dialect::DIALECTS` lists the shapes that are understood, in
+//! A body is JSON, plain or compressed (`encoding`). `dialect::DIALECTS` lists the shapes that are understood, in
 //! the order they are tried; a new one is a small file beside it. A dialect only says where rows and
 //! answers stand; `frame` and `answer` check them against the model's columns.
 //!
 //! Invariant: pure and total. Any bytes give rows or a reason, never a panic; what is allocated is
-//! bounded by the body's size, [`MAX_ROWS`] and [`MAX_CELLS`]. It knows nothing of HTTP, SQL, clocks,
+//! bounded by the body's size, decompressed, [`MAX_ROWS`] and [`MAX_CELLS`]. It knows nothing of HTTP, SQL, clocks,
 //! or of status codes: the caller decides which exchanges are worth decoding.
 
-use crate::exchange::{CapturedBody, Exchange};
+use crate::exchange::{CapturedBody, Ending, Exchange};
 use crate::feature::Cell;
 use crate::model::{Row, Schema};
 
 mod answer;
 mod body;
 mod dialect;
+mod encoding;
 mod fault;
 mod frame;
 mod json;
@@ -71,7 +72,8 @@ impl Decoder {
         }
     }
 
-    /// The rows of `exchange`. A gzipped body may grow to `max_body` bytes, no further.
+    /// The rows of `exchange`. A compressed body may grow to `max_body` bytes, no further. The
+    /// response of an exchange that broke off is not read: half a number is another number.
     ///
     /// # Errors
     ///
@@ -83,10 +85,13 @@ impl Decoder {
             .map_err(|fault| Undecodable {
                 reason: fault.to_string(),
             })?;
-        let response_problem = self
-            .response(&exchange.response, max_body, &mut rows)
-            .err()
-            .map(|fault| format!("response: {fault}"));
+        let response_problem = match exchange.ending {
+            Ending::Complete => self
+                .response(&exchange.response, max_body, &mut rows)
+                .err()
+                .map(|fault| format!("response: {fault}")),
+            broken => Some(broken.reason().to_owned()),
+        };
         Ok(Decoded {
             rows,
             response_problem,

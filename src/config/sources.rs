@@ -27,6 +27,7 @@ const ENVIRONMENT_KEYS: &[&str] = &[
     "tap.max_body",
     "tap.queue",
     "tap.sample",
+    "tap.headers",
     "drift.every",
     "drift.current",
     "drift.fast",

@@ -10,6 +10,7 @@ use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior};
 use crate::drift::accept::{Acceptance, Ended};
 use crate::drift::alarm::Alarms;
 use crate::drift::current::Thinned;
+use crate::exchange::{CapturedHeader, CapturedHeaders};
 use crate::timestamp::Timestamp;
 
 use super::figures::{Figures, Live};
@@ -293,7 +294,7 @@ impl Writer {
             Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
         {
             let mut exchanges = transaction.prepare_cached(
-                "INSERT INTO exchange_data VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                "INSERT INTO exchange_data VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             )?;
             let mut inserts: Vec<Option<CachedStatement<'_>>> = Vec::new();
             inserts.resize_with(self.models.len(), || None);
@@ -436,8 +437,27 @@ fn insert_exchange(
         integer(exchange.response.length),
         record.outcome.as_str(),
         record.reason,
+        exchange.request.truncated,
+        exchange.response.truncated,
+        headers(&exchange.headers),
     ])?;
     Ok(())
+}
+
+/// The headers of an exchange as JSON; `None` where there are none.
+fn headers(captured: &CapturedHeaders) -> Option<String> {
+    let mut sides = serde_json::Map::new();
+    for (side, headers) in [
+        ("request", &captured.request),
+        ("response", &captured.response),
+    ] {
+        let named = |header: &CapturedHeader| (header.name.to_string(), (*header.value).into());
+        let object: serde_json::Map<_, _> = headers.iter().map(named).collect();
+        if !object.is_empty() {
+            sides.insert(side.to_owned(), object.into());
+        }
+    }
+    (!sides.is_empty()).then(|| serde_json::Value::Object(sides).to_string())
 }
 
 /// About how many bytes a batch takes in the file.
@@ -448,12 +468,20 @@ fn size(batch: &[Record]) -> u64 {
             + exchange.trace_id.as_ref().map_or(0, |id| id.len())
             + exchange.method.len()
             + exchange.route.len()
-            + record.reason.len();
+            + record.reason.len()
+            + header_bytes(&exchange.headers);
         let cells: u64 = record.rows.iter().flatten().map(cells::size).sum();
         let rows = record.rows.len() as u64 * layout::ROW_OVERHEAD;
         layout::EXCHANGE_OVERHEAD + texts as u64 + cells + rows
     };
     batch.iter().map(record).sum()
+}
+
+/// About what the headers of an exchange take.
+fn header_bytes(captured: &CapturedHeaders) -> usize {
+    let each = captured.request.iter().chain(&captured.response);
+    each.map(|header| header.name.len() + header.value.len() + 8)
+        .sum()
 }
 
 /// The clock after something happened at `seen`. It follows the wall clock back at once and forward

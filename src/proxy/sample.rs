@@ -91,9 +91,9 @@ impl Exclude {
                 let mut lines = headers.get_all(name).iter();
                 lines.any(|line| line.as_bytes().starts_with(prefix.as_bytes()))
             }
-            Rule::Path(prefix) => path.strip_prefix(&**prefix).is_some_and(|rest| {
-                rest.is_empty() || rest.starts_with('/') || prefix.ends_with('/')
-            }),
+            Rule::Path(prefix) => path
+                .strip_prefix(prefix.trim_end_matches('/'))
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
         }
     }
 }

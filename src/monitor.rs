@@ -339,6 +339,7 @@ impl Monitor {
             tests,
             min_coverage: self.config.min_coverage,
             changed: *changed,
+            previous: tracked.checked.as_ref(),
             describe: true,
         };
         let mut alarms = tracked.watched.alarms.clone();

@@ -271,6 +271,7 @@ impl Engine {
             tests: self.tests,
             min_coverage: 0.9,
             changed: false,
+            previous: None,
             describe: true,
         };
         let memo = &mut self.memo;

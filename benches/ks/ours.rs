@@ -10,7 +10,6 @@ use driftd::drift::current::Entry;
 use driftd::drift::decide::{Allowance, Policy, Rule};
 use driftd::drift::ks::{self, ranks};
 use driftd::drift::memo::Memo;
-use driftd::drift::numbers::Numbers;
 use driftd::drift::reference::Side;
 use driftd::drift::report::{SpanName, Test};
 use driftd::drift::{ColumnReference, Reference, Value, row};
@@ -185,6 +184,7 @@ impl Engine {
             tests: self.reference.tests() * 2,
             min_coverage: 0.9,
             changed: false,
+            previous: None,
             describe,
         };
         let now = Timestamp(self.checks * 60_000);
@@ -223,31 +223,22 @@ impl Engine {
     /// D and p of every column from its values: rank, sort, compare.
     pub(crate) fn raw(&self, data: &Data) -> Raw {
         let began = cpu_seconds();
-        let (mut codes, mut scratch) = (vec![0; CURRENT], Vec::new());
+        let mut scratch = ranks::Scratch::default();
         let mut results = Vec::with_capacity(data.features);
         for (track, current) in self.reference.tracks().iter().zip(&data.current) {
             let Side::Numbers(numbers) = track.side else {
                 unreachable!("every column is one of numbers");
             };
-            codes.resize(current.len(), 0);
-            numbers.codes(current, &mut codes);
-            results.push(test(numbers, current, &mut codes, &mut scratch));
+            let found = ranks::of_values(numbers, current, &mut scratch);
+            let p = ks::p_value(found.gap, found.n_reference, found.n_current);
+            let sign = f64::from(found.sign);
+            results.push(Found(found.statistic, p.p, found.location, sign));
         }
         Raw {
             seconds: cpu_seconds() - began,
             results,
         }
     }
-}
-
-fn test(numbers: &Numbers, current: &[f64], codes: &mut Vec<u32>, scratch: &mut Vec<u32>) -> Found {
-    ranks::sort(codes, scratch, 2 * numbers.len() as u32 + 2);
-    let found = ranks::statistic(numbers, codes, |code| {
-        let of_code = current.iter().filter(|value| numbers.code(**value) == code);
-        of_code.copied().max_by(f64::total_cmp)
-    });
-    let p = ks::p_value(found.gap, found.n_reference, found.n_current);
-    Found(found.statistic, p.p, found.location, f64::from(found.sign))
 }
 
 /// What differs from scipy's figures beyond the last bits. Where two gaps are equal, rounding makes

@@ -157,6 +157,7 @@ fn compare(
         tests,
         min_coverage: 0.0,
         changed: false,
+        previous: None,
         describe: true,
     };
     let (mut alarms, mut memo) = (Alarms::default(), Memo::default());

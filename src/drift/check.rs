@@ -15,6 +15,7 @@ mod wiring;
 pub use span::{Decided, SpanRows};
 pub(in crate::drift) use verdict::worst;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::model::{ModelName, Schema};
@@ -24,7 +25,10 @@ use super::alarm::{Alarm, AlarmKey, Alarms};
 use super::decide::{Allowance, Policy};
 use super::memo::Memo;
 use super::reference::Track;
-use super::report::{Budget, CheckReport, FeatureReport, ModelReport, ReferenceInfo, SpanName};
+use super::report::{
+    Budget, CheckReport, FeatureReport, Level, ModelReport, ReferenceInfo, SpanName, State,
+};
+use super::row::Row;
 use super::since::Distance;
 use super::together::Together;
 use super::values::Values;
@@ -63,7 +67,10 @@ pub struct Subject<'a> {
     pub min_coverage: f64,
     /// Whether rows before the reference or version in force exist (`warming`, not `insufficient`).
     pub changed: bool,
-    /// Whether the main span is described beyond its tests: quantiles, effect sizes, pictures.
+    /// The last report with this reference. What it says of a column beyond the tests (quantiles,
+    /// effect sizes, picture) is said again while all is well and no tenth of the rows is new.
+    pub previous: Option<&'a ModelReport>,
+    /// Whether the main span is described beyond its tests at all.
     pub describe: bool,
 }
 
@@ -107,7 +114,9 @@ pub struct ModelCheck<'a> {
     /// The next track.
     next: usize,
     /// Values of the tracks from `next` on that are taken out of the rows already, by span.
-    taken: Vec<std::vec::IntoIter<Values>>,
+    taken: Vec<std::vec::IntoIter<Values<'static>>>,
+    /// What the last report said of each column that was well.
+    well: HashMap<&'a str, &'a FeatureReport>,
     features: Vec<FeatureReport>,
     /// The columns of the schema that were compared.
     compared: Vec<bool>,
@@ -155,7 +164,10 @@ impl<'a> ModelCheck<'a> {
         memo: &'a mut Memo,
         now: Timestamp,
     ) -> Self {
+        let previous = subject.previous.into_iter().flat_map(|last| &last.features);
+        let well = previous.filter(|last| last.state == State::Ok && last.level == Level::Ok);
         Self {
+            well: well.map(|last| (&*last.name, last)).collect(),
             subject,
             spans,
             now,
@@ -189,8 +201,8 @@ impl<'a> ModelCheck<'a> {
             let last = (self.next + TOGETHER).min(self.subject.tracks.len());
             let tracks = &self.subject.tracks[self.next..last];
             let gather = |span: &SpanRows| {
-                let rows = span.rows.iter().map(|entry| &*entry.values);
-                Values::gather(rows, tracks).into_iter()
+                let rows: Vec<&Row> = span.rows.iter().map(|entry| &*entry.values).collect();
+                Values::gather(&rows, tracks).into_iter()
             };
             self.taken = self.spans.iter().map(gather).collect();
         }
@@ -200,7 +212,7 @@ impl<'a> ModelCheck<'a> {
     }
 
     /// Checks one track by its values in each span.
-    pub fn take(&mut self, track: &Track<'_>, values: Vec<Values>) {
+    pub fn take(&mut self, track: &Track<'_>, values: Vec<Values<'static>>) {
         let index = self.next;
         self.next += 1;
         self.compared[track.column] = true;

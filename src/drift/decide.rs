@@ -15,12 +15,13 @@ use statrs::distribution::{ContinuousCDF, Normal};
 use super::band;
 use super::chi2;
 use super::fisher::{self, Split};
-use super::ks::ties::{self, Samples};
+use super::ks::ties;
 use super::kstwo;
 use super::measure::{Evidence, TestResult, Tested};
 use super::memo::{Memo, careful};
 use super::p_value::PValue;
 use super::range::{self, Beyond};
+use super::values::Samples;
 
 /// Significance of the plain rule: p < 0.05.
 pub const PLAIN_ALPHA: f64 = 0.05;

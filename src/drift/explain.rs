@@ -260,9 +260,12 @@ fn change(check: &CheckReport, measured: &Measurement) -> String {
             let outside = percent(check.statistic.unwrap_or(0.0));
             format!("{outside} lie beyond everything in the reference ({p})")
         }
-        _ => match (&measured.picture, &measured.quantiles) {
+        _ => match (
+            &measured.description.picture,
+            &measured.description.quantiles,
+        ) {
             (Some(Picture::Ecdf { gap: Some(gap), .. }), Some(quantiles)) => {
-                let moved = moved(measured.shift);
+                let moved = moved(measured.description.shift);
                 format!(
                     "{} of rows are at most {}, {} in the reference; median {} → {}{moved} (D = {statistic}, {p})",
                     percent(gap.current),

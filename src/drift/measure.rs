@@ -29,15 +29,22 @@ pub struct Measurement {
     pub constant: bool,
     /// The tests that fit the track; the first is the one of its distribution.
     pub tests: Vec<Tested>,
-    /// How large the change is on the scales people know; empty unless asked for.
+    /// What people are shown beyond the tests; empty until [`describe`] is asked for it.
+    pub description: Description,
+}
+
+/// What people are shown of a track beyond its tests. It takes several times as long to find.
+#[derive(Debug, Clone, Default)]
+pub struct Description {
+    /// How large the change is on the scales people know.
     pub effects: Vec<(Test, f64)>,
     /// Quantiles of both sides, for numbers.
     pub quantiles: Option<QuantilePair>,
     /// By how much the mean has moved, in standard deviations of the reference.
     pub shift: Option<f64>,
-    /// Both distributions by their quantiles, for numbers; `None` unless asked for.
+    /// Both distributions by their quantiles, for numbers.
     pub sides: Option<Sides>,
-    /// What the page draws; `None` unless asked for.
+    /// What the page draws.
     pub picture: Option<Picture>,
 }
 
@@ -131,18 +138,12 @@ pub enum Evidence {
     },
 }
 
-/// Measures the current values of one track. With `describe`, also what people are shown beyond
-/// the tests: quantiles, effect sizes, a picture.
+/// Measures the current values of one track.
 #[must_use]
-pub fn measure(
-    track: &Track<'_>,
-    values: &mut Values,
-    describe: bool,
-    memo: &mut Memo,
-) -> Measurement {
+pub fn measure(track: &Track<'_>, values: &Values<'_>, memo: &mut Memo) -> Measurement {
     let mut measured = match track.side {
-        Side::Numbers(numbers) => numeric::measure(numbers, values, describe, memo),
-        Side::Categories(categories) => categorical::measure(categories, values, describe),
+        Side::Numbers(numbers) => numeric::measure(numbers, values, memo),
+        Side::Categories(categories) => categorical::measure(categories, values),
     };
     match track.descriptor {
         // Bounds and gaps of a text are told once, not by each of its descriptors.
@@ -156,6 +157,19 @@ pub fn measure(
     measured.tests.push(presence::missing(track.side, values));
     measured.tests.push(presence::mistyped(track.side, values));
     measured
+}
+
+/// Describes the values of a track: quantiles, effect sizes, a picture. `measured` is what
+/// [`measure`] found in them.
+#[must_use]
+pub fn describe(track: &Track<'_>, values: &Values<'_>, measured: &Measurement) -> Description {
+    match track.side {
+        Side::Numbers(numbers) => {
+            let location = measured.main().result.as_ref();
+            numeric::describe(numbers, values, location.and_then(|found| found.location))
+        }
+        Side::Categories(categories) => categorical::describe(categories, values),
+    }
 }
 
 // === impl Measurement ===

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use super::ks::ranks::Scratch;
 use super::ks::{self, PValue};
 use super::kstwo;
 
@@ -22,13 +23,13 @@ pub struct Memo {
     p_values: HashMap<(u128, usize, usize), PValue>,
     gaps: HashMap<(usize, usize, u64), Option<u128>>,
     distances: HashMap<(u64, u64), f64>,
-    /// Room to sort in.
-    scratch: Vec<u32>,
+    /// Room to count and sort in.
+    scratch: Scratch,
 }
 
 impl Memo {
-    /// Room to sort in, which may hold anything.
-    pub fn scratch(&mut self) -> &mut Vec<u32> {
+    /// Room to count and sort in.
+    pub fn scratch(&mut self) -> &mut Scratch {
         &mut self.scratch
     }
 

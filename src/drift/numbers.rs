@@ -1,9 +1,10 @@
 //! One column of numbers of the reference, sorted once, and the *rank codes* of values in it.
 //!
 //! A value's code says where it stands among the reference's values: `2i + 1` for a value equal to
-//! the one at `i`, `2i` for a value in the gap before it. Codes ascend with the values, so that
-//! sorting 10,000 codes (small integers) and looking up how many reference values lie below each
-//! gives the exact KS statistic without touching the reference again.
+//! the one at `i`, `2i` for a value in the gap before it; of a column with few distinct values, `i`
+//! counts those. Codes ascend with the values, so that counting 10,000 codes (small integers) and
+//! looking up how many reference values lie below some of them gives the exact KS statistic without
+//! touching the reference again.
 //!
 //! A column is either exact (every value is kept) or binned: edges at reference quantiles, the
 //! values equal to an edge counted apart from those between two edges. A binned column understates
@@ -17,6 +18,9 @@ mod coarse;
 /// Lanes searched side by side: enough to hide the latency of memory behind each other.
 const LANES: usize = 16;
 
+/// As many distinct values are few: twice as many codes are counted in the fastest cache.
+const FEW: usize = 1000;
+
 /// A sorted sample of numbers.
 #[derive(Debug, Clone)]
 pub struct Numbers {
@@ -27,6 +31,18 @@ pub struct Numbers {
     moments: Option<Moments>,
     /// Distinct values of an exact column.
     distinct: usize,
+    /// The distinct values of an exact column, where they are few: codes then point to these, are
+    /// found sooner and are small enough to be counted instead of sorted.
+    runs: Option<Box<[Edge]>>,
+}
+
+/// What codes point to.
+#[derive(Debug, Clone, Copy)]
+enum Places<'a> {
+    /// Every value of an exact column.
+    Values(&'a [f64]),
+    /// Distinct values, or some of them.
+    Edges(&'a [Edge]),
 }
 
 /// Mean and spread of a sample.
@@ -94,9 +110,11 @@ impl Numbers {
     /// An exact column of values that ascend already.
     #[must_use]
     pub fn sorted(sorted: Vec<f64>, missing: usize) -> Self {
+        let distinct = sorted.chunk_by(|a, b| a >= b).count();
         Self {
             moments: Moments::of(&sorted),
-            distinct: sorted.chunk_by(|a, b| a >= b).count(),
+            distinct,
+            runs: (distinct <= FEW && distinct < sorted.len()).then(|| runs(&sorted)),
             points: Points::Exact(sorted),
             missing,
         }
@@ -110,6 +128,7 @@ impl Numbers {
             missing,
             moments,
             distinct: 0,
+            runs: None,
         }
     }
 
@@ -137,12 +156,7 @@ impl Numbers {
                 upto: upto as u64,
             });
         }
-        Self {
-            points: Points::Binned(kept),
-            missing: self.missing,
-            moments: self.moments,
-            distinct: 0,
-        }
+        Self::from_edges(kept, self.missing, self.moments)
     }
 
     /// The edges by which a binned column is known; `None` for an exact one.
@@ -256,10 +270,28 @@ impl Numbers {
     /// faster than one after the other.
     pub fn codes(&self, values: &[f64], codes: &mut [u32]) {
         for (values, codes) in values.chunks(LANES).zip(codes.chunks_mut(LANES)) {
-            match &self.points {
-                Points::Exact(sorted) => search(sorted, |v| *v, values, codes),
-                Points::Binned(edges) => search(edges, |edge| edge.value, values, codes),
+            match self.places() {
+                Places::Values(sorted) => search(sorted, |v| *v, values, codes),
+                Places::Edges(edges) => search(edges, |edge| edge.value, values, codes),
             }
+        }
+    }
+
+    /// No code is as large as this.
+    #[must_use]
+    pub fn codes_end(&self) -> u32 {
+        let places = match self.places() {
+            Places::Values(sorted) => sorted.len(),
+            Places::Edges(edges) => edges.len(),
+        };
+        2 * places as u32 + 1
+    }
+
+    fn places(&self) -> Places<'_> {
+        match (&self.points, &self.runs) {
+            (Points::Exact(_), Some(edges)) => Places::Edges(edges),
+            (Points::Exact(sorted), None) => Places::Values(sorted),
+            (Points::Binned(edges), _) => Places::Edges(edges),
         }
     }
 
@@ -267,8 +299,8 @@ impl Numbers {
     #[must_use]
     pub fn around(&self, code: u32) -> Around {
         let (at, tied) = ((code / 2) as usize, code % 2 == 1);
-        match &self.points {
-            Points::Exact(sorted) => {
+        match self.places() {
+            Places::Values(sorted) => {
                 let lower = at as u64;
                 let upto = if tied {
                     upper_bound(sorted, at) as u64
@@ -281,7 +313,7 @@ impl Numbers {
                     upto,
                 }
             }
-            Points::Binned(edges) => {
+            Places::Edges(edges) => {
                 let next = edges.get(at);
                 let below = next.map_or(self.len() as u64, |edge| edge.below);
                 let before = match at.checked_sub(1) {
@@ -300,26 +332,26 @@ impl Numbers {
 
     /// [`Around::before`] of one code.
     pub(super) fn before(&self, code: u32) -> u64 {
-        match &self.points {
-            Points::Exact(_) => u64::from(code / 2),
-            Points::Binned(_) => self.around(code).before,
+        match self.places() {
+            Places::Values(_) => u64::from(code / 2),
+            Places::Edges(_) => self.around(code).before,
         }
     }
 
     /// At most [`Around::upto`] of one code, without a look at the values.
     pub(super) fn least_upto(&self, code: u32) -> u64 {
-        match &self.points {
-            Points::Exact(_) => u64::from(code.div_ceil(2)),
-            Points::Binned(_) => self.around(code).upto,
+        match self.places() {
+            Places::Values(_) => u64::from(code.div_ceil(2)),
+            Places::Edges(_) => self.around(code).upto,
         }
     }
 
     /// The known value at the place `i` a code points to.
     #[must_use]
     pub fn point(&self, i: usize) -> Option<f64> {
-        match &self.points {
-            Points::Exact(sorted) => sorted.get(i).copied(),
-            Points::Binned(edges) => edges.get(i).map(|edge| edge.value),
+        match self.places() {
+            Places::Values(sorted) => sorted.get(i).copied(),
+            Places::Edges(edges) => edges.get(i).map(|edge| edge.value),
         }
     }
 
@@ -401,6 +433,21 @@ fn search<T>(points: &[T], key: impl Fn(&T) -> f64, values: &[f64], codes: &mut 
         let tied = points.get(at).is_some_and(|point| key(point) == *value);
         *code = (2 * at + usize::from(tied)) as u32;
     }
+}
+
+/// Each distinct one of the ascending values.
+fn runs(sorted: &[f64]) -> Box<[Edge]> {
+    let mut upto = 0;
+    let run = |equal: &[f64]| {
+        let below = upto;
+        upto += equal.len() as u64;
+        Edge {
+            value: equal[0],
+            below,
+            upto,
+        }
+    };
+    sorted.chunk_by(|a, b| a >= b).map(run).collect()
 }
 
 /// The place behind the values equal to that at `from`, found by leaps that double.

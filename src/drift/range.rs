@@ -14,7 +14,7 @@ use super::hypergeometric::Hypergeometric;
 use super::p_value::PValue;
 
 /// Rows of a current window that lie outside the reference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Beyond {
     /// Current values strictly below the reference's least.
     pub below: u64,

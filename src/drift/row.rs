@@ -28,13 +28,6 @@ pub struct Row {
     codes: Box<[AtomicU32]>,
 }
 
-/// A number and its rank code.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ranked {
-    pub(super) number: f64,
-    pub(super) code: u32,
-}
-
 /// A value in eight bytes: a number itself, and what is none as one of many NaN.
 #[derive(Debug, Clone, Copy)]
 struct Slot(u64);
@@ -122,14 +115,10 @@ impl Row {
         slots.any(|slot| self.codes[slot].load(Ordering::Relaxed) == UNRANKED)
     }
 
-    /// The number in `slot` and its rank code; `None` where it holds none. Rank it first.
-    pub(super) fn ranked(&self, slot: usize) -> Option<Ranked> {
+    /// The rank code of the number in `slot`, and whether it holds one. Rank it first.
+    pub(super) fn code(&self, slot: usize) -> (u32, bool) {
         let code = self.codes[slot].load(Ordering::Relaxed);
-        // Those of categories never are.
-        (code < MARKS).then(|| Ranked {
-            number: f64::from_bits(self.slots[slot].0),
-            code,
-        })
+        (code, code < MARKS)
     }
 }
 
@@ -212,14 +201,14 @@ mod tests {
             .map(|value| [value].into_iter().collect())
             .collect();
         rank(rows.iter(), 0, &numbers);
-        let codes: Vec<Option<u32>> = rows
+        let codes: Vec<_> = rows
             .iter()
             .take(3)
-            .map(|row| row.ranked(0).map(|r| r.code))
+            .map(|row| Some(row.code(0)).filter(|(_, ranked)| *ranked))
             .collect();
-        assert_eq!(codes, [None, Some(1), Some(4)]);
+        assert_eq!(codes, [None, Some((1, true)), Some((4, true))]);
         // Ranked among other numbers, they keep the ranks they have.
         rank(rows.iter(), 0, &Numbers::new([]));
-        assert_eq!(rows[199].ranked(0).map(|r| r.code), Some(1));
+        assert_eq!(rows[199].code(0), (1, true));
     }
 }

@@ -173,11 +173,8 @@ impl Together {
         for row in rows {
             for (track, scorer) in tracks.iter().zip(&scorers) {
                 let value = row.value(track.slot);
-                let code = match value {
-                    Value::Number(_) => row.ranked(track.slot).map(|ranked| ranked.code),
-                    _ => None,
-                };
-                scores.push(scorer.of(value, code));
+                let (code, ranked) = row.code(track.slot);
+                scores.push(scorer.of(value, ranked.then_some(code)));
             }
         }
         debug_assert_eq!(scores.len() % self.columns, 0);

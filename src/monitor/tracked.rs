@@ -92,6 +92,7 @@ impl Tracked {
         self.watched.live = Some(live);
         self.watched.alarms = Alarms::default();
         self.watched.changed = true;
+        self.checked = None;
         let none = |name| (name, Decided::default());
         self.last = [SpanName::Main, SpanName::Fast].map(none).to_vec();
         self.accepted = Acceptances::default();

@@ -52,7 +52,7 @@ pub struct PairColumn {
     /// The column of the reference, sorted or counted; `None` where it holds no value.
     pub reference: Option<ColumnReference>,
     /// The values of the current file, for each track of `reference`; none where there is none.
-    pub current: Vec<Values>,
+    pub current: Vec<Values<'static>>,
 }
 
 // === impl Pair ===

@@ -139,6 +139,7 @@ impl Model {
             tests: self.reference.tests(),
             min_coverage: 0.9,
             changed: false,
+            previous: None,
             describe: true,
         };
         let mut memo = Memo::default();

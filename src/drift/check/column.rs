@@ -2,11 +2,10 @@
 
 use crate::drift::decide::detectable_shift;
 use crate::drift::explain;
-use crate::drift::ks::ties::Samples;
-use crate::drift::measure::{Measurement, measure};
+use crate::drift::measure::{Description, Measurement, describe, measure};
 use crate::drift::reference::{Side, Track};
 use crate::drift::report::{CheckReport, FeatureReport, Level, SpanName, State, Test};
-use crate::drift::values::Values;
+use crate::drift::values::{Samples, Values};
 use crate::feature::{Column, Kind};
 
 use super::ModelCheck;
@@ -19,7 +18,7 @@ impl ModelCheck<'_> {
         &mut self,
         index: usize,
         track: &Track<'_>,
-        values: Vec<Values>,
+        values: Vec<Values<'static>>,
     ) -> FeatureReport {
         let column = &self.subject.schema.columns()[track.column];
         let name = track.name(&column.name);
@@ -37,16 +36,16 @@ impl ModelCheck<'_> {
         let spans = std::mem::take(&mut self.spans);
         let mut judged = Vec::new();
         let mut main = None;
-        for (span, mut values) in spans.iter().zip(values) {
+        for (span, values) in spans.iter().zip(values) {
             let is_main = span.name == SpanName::Main;
-            let describe = is_main && self.subject.describe;
-            let measured = measure(track, &mut values, describe, self.memo);
+            let values = values.from(&span.rows, track.slot);
+            let mut measured = measure(track, &values, self.memo);
             let bench = Bench {
                 alpha: self.alpha(span),
                 samples: match track.side {
                     Side::Numbers(reference) => Some(Samples {
                         reference,
-                        current: &values.numbers,
+                        current: &values,
                     }),
                     Side::Categories(_) => None,
                 },
@@ -56,6 +55,13 @@ impl ModelCheck<'_> {
                 judged.push(self.judge(&bench, span, &measured, tested));
             }
             if is_main {
+                let alarms = judged.iter().filter_map(|j| j.alarm);
+                let raised = alarms.into_iter().any(|alarm| alarm.drifted);
+                measured.description = match self.well.get(&*name) {
+                    _ if !self.subject.describe => Description::default(),
+                    Some(last) if !raised && !span.ripe() => Description::said(last),
+                    _ => describe(track, &values, &measured),
+                };
                 main = Some(measured);
             }
         }
@@ -73,7 +79,7 @@ impl ModelCheck<'_> {
                 gap: if mostly { Some(1.0) } else { size },
                 alarm: raised.or_else(|| alarms.next()),
                 role: column.role,
-                quantiles: measured.sides.clone(),
+                quantiles: measured.description.sides.clone(),
             });
         }
         match main {
@@ -143,19 +149,35 @@ fn report(
         missing: share(measured.missing, measured.rows),
         mistyped: share(measured.mistyped, measured.rows),
         unseen: share(measured.unseen, compared).filter(|_| categorical),
-        shift: measured.shift,
+        shift: measured.description.shift,
         calibrated: tau.is_some(),
-        quantiles: measured.quantiles,
+        quantiles: measured.description.quantiles,
         sentence,
         checks,
-        picture: measured.picture.filter(|_| compared > 0),
+        picture: measured.description.picture.filter(|_| compared > 0),
+    }
+}
+
+impl Description {
+    /// As a report says it.
+    fn said(last: &FeatureReport) -> Self {
+        let effects = last.checks.iter().filter(|check| check.test.is_effect());
+        Self {
+            effects: effects
+                .filter_map(|check| Some((check.test, check.statistic?)))
+                .collect(),
+            quantiles: last.quantiles.clone(),
+            shift: last.shift,
+            sides: None,
+            picture: last.picture.clone(),
+        }
     }
 }
 
 /// Sizes of the change, as checks that decide nothing.
 fn effects(measured: &Measurement, state: State) -> Vec<CheckReport> {
     let few = matches!(state, State::Insufficient | State::Warming);
-    let sizes = measured.effects.iter().filter(|_| !few);
+    let sizes = measured.description.effects.iter().filter(|_| !few);
     let main = measured.main();
     sizes
         .map(|(test, size)| CheckReport {

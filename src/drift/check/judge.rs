@@ -2,9 +2,9 @@
 
 use crate::drift::alarm::{Alarm, AlarmKey};
 use crate::drift::decide::{Decision, Policy};
-use crate::drift::ks::ties::Samples;
 use crate::drift::measure::{Measurement, Tested};
 use crate::drift::report::{CheckReport, Level, SpanName, State, Test};
+use crate::drift::values::Samples;
 
 use super::{Change, ModelCheck, SpanRows};
 

@@ -53,9 +53,8 @@ impl SpanRows {
 
     /// Whether a tenth of the rows is newer than the last decision.
     pub(super) fn ripe(&self) -> bool {
-        let new = (self.rows.iter().rev())
-            .take_while(|row| row.id > self.last.row)
-            .count();
+        let old = self.rows.partition_point(|row| row.id <= self.last.row);
+        let new = self.rows.len() - old;
         // Rows that come from elsewhere are all new.
         self.rows.is_empty() && self.size > 0 || new > 0 && new * NEW_SHARE >= self.size
     }

@@ -95,6 +95,7 @@ impl Model {
             tests: 1,
             min_coverage: 0.9,
             changed: self.changed,
+            previous: None,
             describe: true,
         };
         let now = Timestamp(now * 1000);

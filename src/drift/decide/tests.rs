@@ -2,7 +2,7 @@ use super::*;
 use crate::drift::ColumnReference;
 use crate::drift::measure::measure;
 use crate::drift::reference::Side;
-use crate::drift::values::Values;
+use crate::drift::values::{Samples, Values};
 use crate::feature::{Cell, Kind};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -11,10 +11,10 @@ const DAY: Duration = Duration::from_secs(86_400);
 fn tested(shift: f64) -> Tested {
     let numbers = |shift: f64| (0..1000).map(move |i| Cell::Number(f64::from(i) + shift));
     let reference = ColumnReference::new(Kind::Numeric, numbers(0.0));
-    let mut values = Values::of(&reference, numbers(shift));
+    let values = Values::of(&reference, numbers(shift));
     let mut tracks = Vec::new();
     reference.tracks(0, &mut tracks);
-    let measured = measure(&tracks[0], &mut values[0], false, &mut Memo::default());
+    let measured = measure(&tracks[0], &values[0], &mut Memo::default());
     measured.main().clone()
 }
 
@@ -99,20 +99,18 @@ fn ties_do_not_hide_a_change_worth_an_alarm() {
         (0..1000).map(|i| Cell::Number(f64::from(i % 2))),
     );
     let tosses = (0..60).map(|i| Cell::Number(f64::from(u8::from(i % 50 < 39 || i >= 50))));
-    let mut values = Values::of(&reference, tosses);
+    let values = Values::of(&reference, tosses);
     let mut tracks = Vec::new();
     reference.tracks(0, &mut tracks);
     let mut memo = Memo::default();
-    let tested = measure(&tracks[0], &mut values[0], false, &mut memo)
-        .main()
-        .clone();
+    let tested = measure(&tracks[0], &values[0], &mut memo).main().clone();
     let p = tested.result.as_ref().unwrap().p.p;
     let Side::Numbers(reference) = tracks[0].side else {
         panic!("a numeric column");
     };
     let samples = Samples {
         reference,
-        current: &values[0].numbers,
+        current: &values[0],
     };
     let policy = budget(0.1).at(1e-5, 1);
     let decision = policy.decide_tied(&tested, Some(samples), 60.0, false, &mut memo);

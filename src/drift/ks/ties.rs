@@ -63,13 +63,27 @@ pub fn log_p(gap: u128, blocks: &[Block], budget: u64) -> Option<f64> {
     Some(walk.log_p().min(0.0))
 }
 
-/// Two samples whose blocks are made only where they are asked for: that reads both.
-#[derive(Clone, Copy, Debug)]
-pub struct Samples<'a> {
-    /// The reference.
-    pub reference: &'a Numbers,
-    /// The current values, in any order.
-    pub current: &'a [f64],
+/// The blocks of two samples, `current` in any order; none where the reference's values are not all
+/// kept.
+#[must_use]
+pub fn blocks(reference: &Numbers, current: &[f64]) -> Vec<Block> {
+    let Some(sorted) = reference.values() else {
+        return Vec::new();
+    };
+    let mut current = current.to_vec();
+    current.sort_unstable_by(f64::total_cmp);
+    let (mut a, mut b) = (sorted, &current[..]);
+    let mut blocks = Vec::new();
+    while let Some(value) = (a.first().into_iter().chain(b.first()).copied()).reduce(f64::min) {
+        let upto = |values: &[f64]| values.iter().take_while(|v| **v <= value).count();
+        let (in_a, in_b) = (upto(a), upto(b));
+        (a, b) = (&a[in_a..], &b[in_b..]);
+        blocks.push(Block {
+            reference: in_a as u32,
+            current: in_b as u32,
+        });
+    }
+    blocks
 }
 
 /// A walk over the antidiagonals i + j = s, block by block.
@@ -87,32 +101,6 @@ struct Walk<'a> {
 struct Band {
     low: usize,
     high: usize,
-}
-
-// === impl Samples ===
-
-impl Samples<'_> {
-    /// The blocks of tied values, ascending; none where the reference's values are not all kept.
-    #[must_use]
-    pub fn blocks(&self) -> Vec<Block> {
-        let Some(sorted) = self.reference.values() else {
-            return Vec::new();
-        };
-        let mut current = self.current.to_vec();
-        current.sort_unstable_by(f64::total_cmp);
-        let (mut a, mut b) = (sorted, &current[..]);
-        let mut blocks = Vec::new();
-        while let Some(value) = (a.first().into_iter().chain(b.first()).copied()).reduce(f64::min) {
-            let upto = |values: &[f64]| values.iter().take_while(|v| **v <= value).count();
-            let (in_a, in_b) = (upto(a), upto(b));
-            (a, b) = (&a[in_a..], &b[in_b..]);
-            blocks.push(Block {
-                reference: in_a as u32,
-                current: in_b as u32,
-            });
-        }
-        blocks
-    }
 }
 
 // === impl Walk ===
@@ -225,11 +213,8 @@ mod tests {
 
     #[test]
     fn ties_are_counted_over_both_samples() {
-        let samples = Samples {
-            reference: &Numbers::new([1.0, 1.0, 2.0, 2.0, 2.0, 5.0].map(Some)),
-            current: &[2.0, 7.0, 0.0],
-        };
-        let blocks = samples.blocks();
+        let reference = Numbers::new([1.0, 1.0, 2.0, 2.0, 2.0, 5.0].map(Some));
+        let blocks = blocks(&reference, &[2.0, 7.0, 0.0]);
         let sizes: Vec<_> = blocks.iter().map(|b| (b.reference, b.current)).collect();
         assert_eq!(sizes, [(0, 1), (2, 0), (3, 1), (1, 0), (0, 1)]);
     }

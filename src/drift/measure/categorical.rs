@@ -8,7 +8,7 @@ use crate::drift::reference::Categories;
 use crate::drift::report::Test;
 use crate::drift::values::Values;
 
-use super::{Effect, Evidence, Measurement, TestResult, Tested};
+use super::{Description, Effect, Evidence, Measurement, TestResult, Tested};
 
 /// Cells with a smaller expected count are pooled before a χ² decision (Cochran 1954).
 const MIN_EXPECTED: f64 = 5.0;
@@ -17,13 +17,8 @@ const MIN_EXPECTED: f64 = 5.0;
 const MOST_TABLES: u64 = 200_000;
 
 /// Measures categories.
-pub(super) fn measure(reference: &Categories, values: &Values, describe: bool) -> Measurement {
-    let unseen = values.unseen();
-    // A category the reference does not hold has nothing on its side, and a column of its own.
-    let nothing = std::iter::repeat_n(0, values.unseen.len());
-    let before: Vec<u64> = reference.counts.iter().copied().chain(nothing).collect();
-    let counted = values.unseen.values().copied();
-    let now: Vec<u64> = values.counts.iter().copied().chain(counted).collect();
+pub(super) fn measure(reference: &Categories, values: &Values<'_>) -> Measurement {
+    let [before, now] = tables(reference, values);
     let (n_reference, n_current) = (reference.present(), values.compared());
     let comparable = n_reference > 0 && n_current > 0;
     let test = chi2::homogeneity(&before, &now);
@@ -55,14 +50,10 @@ pub(super) fn measure(reference: &Categories, values: &Values, describe: bool) -
             sign: None,
         }
     });
-    let effects = match &result {
-        Some(_) if describe => super::shares(&before, &now),
-        _ => Vec::new(),
-    };
     Measurement {
         rows: values.rows,
         missing: values.missing,
-        unseen: usize::try_from(unseen).unwrap_or(usize::MAX),
+        unseen: usize::try_from(values.unseen()).unwrap_or(usize::MAX),
         mistyped: values.mistyped,
         constant,
         tests: vec![Tested {
@@ -71,10 +62,31 @@ pub(super) fn measure(reference: &Categories, values: &Values, describe: bool) -
             n_current,
             result,
         }],
-        effects,
-        quantiles: None,
-        shift: None,
-        sides: None,
-        picture: describe.then(|| Picture::shares(reference, &values.counts, unseen)),
+        description: Description::default(),
     }
+}
+
+/// Effect sizes and the picture.
+pub(super) fn describe(reference: &Categories, values: &Values<'_>) -> Description {
+    let [before, now] = tables(reference, values);
+    let comparable = reference.present() > 0 && values.compared() > 0;
+    Description {
+        effects: match comparable {
+            true => super::shares(&before, &now),
+            false => Vec::new(),
+        },
+        picture: Some(Picture::shares(reference, &values.counts, values.unseen())),
+        ..Description::default()
+    }
+}
+
+/// Counts of each category, in the reference and now. One that the reference does not hold has
+/// nothing on its side, and a place of its own.
+fn tables(reference: &Categories, values: &Values<'_>) -> [Vec<u64>; 2] {
+    let nothing = std::iter::repeat_n(0, values.unseen.len());
+    let unseen = values.unseen.values().copied();
+    [
+        reference.counts.iter().copied().chain(nothing).collect(),
+        values.counts.iter().copied().chain(unseen).collect(),
+    ]
 }

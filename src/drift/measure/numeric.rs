@@ -9,7 +9,7 @@ use crate::drift::range::{self, Beyond};
 use crate::drift::report::{QuantilePair, Quantiles, Test};
 use crate::drift::values::Values;
 
-use super::{Effect, Evidence, Measurement, Sides, TestResult, Tested};
+use super::{Description, Effect, Evidence, Measurement, Sides, TestResult, Tested};
 
 /// Ties count where fewer distinct values than this share of all are left: above it they change
 /// the p-value by next to nothing.
@@ -19,73 +19,44 @@ const TIED: f64 = 0.9;
 const BINS: usize = 10;
 
 /// Measures numbers.
-pub(super) fn measure(
-    reference: &Numbers,
-    values: &mut Values,
-    describe: bool,
-    memo: &mut Memo,
-) -> Measurement {
-    let comparable = !reference.is_empty() && !values.numbers.is_empty();
-    let spread = values.numbers.iter().fold(None, |spread, value| {
-        let (low, high) = spread.unwrap_or((*value, *value));
-        Some((value.min(low), value.max(high)))
-    });
-    let constant = reference
-        .range()
-        .is_some_and(|(first, last)| first >= last && spread == Some((first, last)));
-    let mut measured = Measurement {
+pub(super) fn measure(reference: &Numbers, values: &Values<'_>, memo: &mut Memo) -> Measurement {
+    let compared = values.compared();
+    let comparable = !reference.is_empty() && compared > 0;
+    let tested = |test, result| Tested {
+        test,
+        n_reference: reference.len(),
+        n_current: compared,
+        result,
+    };
+    let beyond = beyond(reference, values);
+    let one = (reference.range()).is_some_and(|(first, last)| first >= last);
+    Measurement {
         rows: values.rows,
         missing: values.missing,
         unseen: 0,
         mistyped: values.mistyped,
-        constant,
+        constant: one && beyond.below + beyond.above == 0 && comparable,
         tests: vec![
-            Tested {
-                result: comparable.then(|| ks(reference, values, memo)),
-                ..tested(Test::Ks, reference, values)
-            },
-            Tested {
-                result: comparable.then(|| outside(reference, values, spread)),
-                ..tested(Test::Range, reference, values)
-            },
+            tested(Test::Ks, comparable.then(|| ks(reference, values, memo))),
+            tested(
+                Test::Range,
+                comparable.then(|| outside(reference, compared, beyond)),
+            ),
         ],
-        effects: Vec::new(),
-        quantiles: None,
-        shift: None,
-        sides: None,
-        picture: None,
-    };
-    if describe && comparable {
-        illustrate(reference, values, &mut measured);
-    }
-    measured
-}
-
-fn tested(test: Test, reference: &Numbers, values: &Values) -> Tested {
-    Tested {
-        test,
-        n_reference: reference.len(),
-        n_current: values.numbers.len(),
-        result: None,
+        description: Description::default(),
     }
 }
 
-/// Sorts the codes of `values` in place.
-fn ks(reference: &Numbers, values: &mut Values, memo: &mut Memo) -> TestResult {
-    let places = reference.edges().map_or(reference.len(), <[_]>::len);
-    ranks::sort(&mut values.codes, memo.scratch(), 2 * places as u32 + 2);
-    // The largest value of a gap is the largest below the reference value that ends it.
-    let largest = |code: u32| {
-        let end = reference.point((code / 2) as usize);
-        let below = |value: &&f64| end.is_none_or(|end| **value < end);
-        values
-            .numbers
-            .iter()
-            .filter(below)
-            .copied()
-            .reduce(f64::max)
+fn ks(reference: &Numbers, values: &Values<'_>, memo: &mut Memo) -> TestResult {
+    let scratch = memo.scratch();
+    let found = match &values.codes {
+        None => ranks::of_values(reference, values.numbers(), scratch),
+        Some(codes) => ranks::statistic(reference, codes, scratch, |code| {
+            let of_code = codes.iter().zip(values.numbers());
+            let of_code = of_code.filter(|(other, _)| **other == code);
+            of_code.map(|(_, value)| *value).reduce(f64::max)
+        }),
     };
-    let found = ranks::statistic(reference, &values.codes, largest);
     TestResult {
         statistic: found.statistic,
         p: memo
@@ -104,20 +75,35 @@ fn ks(reference: &Numbers, values: &mut Values, memo: &mut Memo) -> TestResult {
     }
 }
 
-/// Current values beyond the reference's smallest and largest.
-fn outside(reference: &Numbers, values: &Values, spread: Option<(f64, f64)>) -> TestResult {
-    let (low, high) = reference.range().unwrap_or((f64::NAN, f64::NAN));
-    let within = spread.is_some_and(|(least, most)| least >= low && most <= high);
-    let (mut above, mut below) = (0, 0);
-    for value in values.numbers.iter().filter(|_| !within) {
-        above += u64::from(*value > high);
-        below += u64::from(*value < low);
+/// Values beyond the reference's smallest and largest.
+fn beyond(reference: &Numbers, values: &Values<'_>) -> Beyond {
+    let count = |number: usize| number as u64;
+    match (&values.codes, reference.range()) {
+        (_, None) => Beyond::default(),
+        (Some(codes), _) => {
+            let last = reference.codes_end() - 1;
+            Beyond {
+                below: count(codes.iter().filter(|code| **code == 0).count()),
+                above: count(codes.iter().filter(|code| **code == last).count()),
+            }
+        }
+        (None, Some((low, high))) => {
+            let numbers = values.numbers();
+            Beyond {
+                below: count(numbers.iter().filter(|value| **value < low).count()),
+                above: count(numbers.iter().filter(|value| **value > high).count()),
+            }
+        }
     }
-    let (n, w) = (reference.len() as u64, values.numbers.len() as u64);
-    let share = (above + below) as f64 / w.max(1) as f64;
+}
+
+/// Current values beyond the reference's smallest and largest.
+fn outside(reference: &Numbers, compared: usize, beyond: Beyond) -> TestResult {
+    let Beyond { below, above } = beyond;
+    let share = (above + below) as f64 / compared.max(1) as f64;
     TestResult {
         statistic: share,
-        p: range::two_sided(n, w, Beyond { below, above }),
+        p: range::two_sided(reference.len() as u64, compared as u64, beyond),
         effect: Effect {
             size: share,
             leap: share,
@@ -128,30 +114,36 @@ fn outside(reference: &Numbers, values: &Values, spread: Option<(f64, f64)>) -> 
     }
 }
 
-/// Quantiles, effect sizes and the picture. Sorts the numbers of `values`.
-fn illustrate(reference: &Numbers, values: &mut Values, measured: &mut Measurement) {
-    let mut sorted = std::mem::take(&mut values.numbers);
+/// Quantiles, effect sizes and the picture, with the largest gap at `location`.
+pub(super) fn describe(
+    reference: &Numbers,
+    values: &Values<'_>,
+    location: Option<f64>,
+) -> Description {
+    let mut sorted = values.numbers().to_vec();
+    if reference.is_empty() || sorted.is_empty() {
+        return Description::default();
+    }
     sorted.sort_unstable_by(f64::total_cmp);
     let current = Numbers::sorted(sorted, 0);
-    let location = (measured.tests[0].result.as_ref()).and_then(|result| result.location);
     let gap = location.map(|location| Gap {
         location,
         reference: reference.ecdf(location),
         current: current.ecdf(location),
     });
-    measured.quantiles = quantiles(reference)
-        .zip(quantiles(&current))
-        .map(|(reference, current)| QuantilePair { reference, current });
     let moments = reference.moments().zip(current.moments());
-    measured.shift = moments.and_then(|(from, to)| {
-        (from.deviation > 0.0).then(|| (to.mean - from.mean) / from.deviation)
-    });
-    measured.sides = Sides::new(reference, &current);
-    measured.effects = effects(reference, &current);
     let sorted = current.values().unwrap_or_default();
-    measured.picture = Some(Picture::ecdf(reference, sorted, gap));
-    // A test on ties may ask for them still.
-    values.numbers = sorted.to_vec();
+    Description {
+        effects: effects(reference, &current),
+        quantiles: quantiles(reference)
+            .zip(quantiles(&current))
+            .map(|(reference, current)| QuantilePair { reference, current }),
+        shift: moments.and_then(|(from, to)| {
+            (from.deviation > 0.0).then(|| (to.mean - from.mean) / from.deviation)
+        }),
+        sides: Sides::new(reference, &current),
+        picture: Some(Picture::ecdf(reference, sorted, gap)),
+    }
 }
 
 fn quantiles(numbers: &Numbers) -> Option<Quantiles> {

@@ -12,7 +12,7 @@ use crate::drift::values::Values;
 use super::{Effect, Evidence, TestResult, Tested};
 
 /// Compares the share of rows in which the value is missing.
-pub(super) fn missing(side: Side<'_>, values: &Values) -> Tested {
+pub(super) fn missing(side: Side<'_>, values: &Values<'_>) -> Tested {
     let reference = [side.missing() as u64, side.present() as u64];
     let current = [values.missing, values.rows - values.missing].map(|n| n as u64);
     share(Test::Missing, reference, current)
@@ -20,7 +20,7 @@ pub(super) fn missing(side: Side<'_>, values: &Values) -> Tested {
 
 /// Compares the share of the values that are of a type that does not belong in the column: in the
 /// reference there is none.
-pub(super) fn mistyped(side: Side<'_>, values: &Values) -> Tested {
+pub(super) fn mistyped(side: Side<'_>, values: &Values<'_>) -> Tested {
     let reference = [0, side.present() as u64];
     let current = [values.mistyped, values.compared()].map(|n| n as u64);
     share(Test::Type, reference, current)

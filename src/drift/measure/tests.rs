@@ -5,10 +5,12 @@ use crate::drift::random::SplitMix64;
 use crate::feature::{Cell, Kind};
 
 fn measured(reference: &ColumnReference, cells: impl IntoIterator<Item = Cell>) -> Measurement {
-    let mut values = Values::of(reference, cells);
+    let values = Values::of(reference, cells);
     let mut tracks = Vec::new();
     reference.tracks(0, &mut tracks);
-    measure(&tracks[0], &mut values[0], true, &mut Memo::default())
+    let mut measured = measure(&tracks[0], &values[0], &mut Memo::default());
+    measured.description = describe(&tracks[0], &values[0], &measured);
+    measured
 }
 
 fn numbers(values: &[f64]) -> ColumnReference {
@@ -37,7 +39,7 @@ fn a_numeric_column_is_measured_as_ks_2samp_does() {
         (5, 4, 1)
     );
     // (numpy.mean([3,4,5,6]) - 3) / numpy.std([1,2,3,4,5]) → 1.0606601717798212
-    assert!((measured.shift.unwrap() - 1.060_660_171_779_821_2).abs() < 1e-12);
+    assert!((measured.description.shift.unwrap() - 1.060_660_171_779_821_2).abs() < 1e-12);
 }
 
 #[test]

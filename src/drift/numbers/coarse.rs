@@ -5,7 +5,7 @@
 //! of the room, and is nobody's own value. Only the smallest and the largest value always are edges,
 //! and values that many rows share.
 
-use super::{Edge, Numbers, Points};
+use super::{Edge, Numbers, Places, Points, upper_bound};
 
 /// The share of the way to the furthest edge allowed from which on any will do: the more there are
 /// to choose from, the shorter the shortest is.
@@ -24,6 +24,29 @@ impl Numbers {
             Points::Binned(edges) => fewer(edges, between as u64),
         };
         Self::from_edges(edges, self.missing, self.moments)
+    }
+
+    /// The same column by every so many of its values, at most `most` of them; `None` where codes
+    /// point to no more than that anyway.
+    #[must_use]
+    pub(in crate::drift) fn marked(&self, most: usize) -> Option<Self> {
+        let Places::Values(sorted) = self.places() else {
+            return None;
+        };
+        let last = sorted.len().checked_sub(1).filter(|last| *last > most)?;
+        let mut marks: Vec<Edge> = Vec::with_capacity(most);
+        for mark in 0..most {
+            let at = last * mark / (most - 1);
+            let value = sorted[at];
+            if marks.last().is_none_or(|mark| mark.value < value) {
+                marks.push(Edge {
+                    value,
+                    below: lower_bound(sorted, at) as u64,
+                    upto: upper_bound(sorted, at) as u64,
+                });
+            }
+        }
+        Some(Self::from_edges(marks, self.missing, self.moments))
     }
 
     /// All values a column by edges stands for, where no value lies between two of them.
@@ -66,6 +89,17 @@ fn edges(sorted: &[f64], between: usize) -> Vec<Edge> {
         edges.push(edge(shortest(sorted[nearest], sorted[furthest])));
     }
     edges
+}
+
+/// The place of the first of the values equal to that at `from`, found by leaps that double.
+fn lower_bound(sorted: &[f64], from: usize) -> usize {
+    let value = sorted[from];
+    let mut leap = 1;
+    while leap <= from && sorted[from - leap] >= value {
+        leap *= 2;
+    }
+    let low = (from + 1).saturating_sub(leap);
+    low + sorted[low..from].partition_point(|v| *v < value)
 }
 
 /// As many of the edges as are needed.

@@ -18,7 +18,7 @@ fn codes_say_between_which_values_or_on_which() {
     let values = [0.0, 1.0, 1.5, 2.0, 3.0, 5.0, 9.0, -0.0, f64::INFINITY];
     let mut codes = [0; 9];
     numbers.codes(&values, &mut codes);
-    assert_eq!(codes, [0, 1, 2, 3, 8, 9, 10, 0, 10]);
+    assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 0, 6]);
     let around = |code| {
         let Around {
             before,
@@ -28,8 +28,10 @@ fn codes_say_between_which_values_or_on_which() {
         (before, below, upto)
     };
     assert_eq!(around(3), (1, 1, 4));
-    assert_eq!(around(8), (4, 4, 4));
-    assert_eq!(around(10), (5, 5, 5));
+    assert_eq!(around(4), (4, 4, 4));
+    assert_eq!(around(6), (5, 5, 5));
+    // Where no value occurs twice, codes point to the values themselves.
+    assert_eq!(exact(&[1.0, 2.0]).code(9.0), 4);
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn told(pair: &Pair, index: usize) -> Told {
     Told(
         values.missing,
         values.mistyped,
-        values.numbers,
+        values.numbers().to_vec(),
         values.counts,
         unseen,
     )

@@ -2,6 +2,7 @@
 //! scipy's loop and Evidently's preset on the same data. See benches/README.md.
 //!
 //!     cargo bench --bench ks -- [--quick] [--output FILE] [--python PYTHON]
+//!     cargo bench --bench ks -- --alone      periodic checks only, for a profiler
 //!
 //! Ends with 1 where a target is missed or a figure differs from scipy's.
 
@@ -45,6 +46,10 @@ fn main() -> ExitCode {
         println!("{}", memory::measure(features.parse().unwrap_or(0)));
         return ExitCode::SUCCESS;
     }
+    if options.rest.first().is_some_and(|order| order == "--alone") {
+        alone();
+        return ExitCode::SUCCESS;
+    }
     match compare(&options) {
         Ok((text, failures)) => {
             let stored = options.write(&text).is_ok();
@@ -58,6 +63,19 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Checks without any peer, for a profiler to look at.
+fn alone() {
+    let data = Data::new(300);
+    let mut engine = Engine::new(&data);
+    let mut times = Vec::new();
+    for _ in 0..40 {
+        engine.roll(&data);
+        engine.rank();
+        times.push(engine.check(false));
+    }
+    println!("{}", shown(median(&times)));
 }
 
 /// Seconds of each contestant, a round after the other.

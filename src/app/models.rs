@@ -234,6 +234,11 @@ impl Prepared {
         (&self.schema, &self.stores)
     }
 
+    /// What a person should know about the reading of the reference.
+    pub(super) fn notes(&self) -> impl Iterator<Item = &str> {
+        self.notes.iter().map(String::as_str)
+    }
+
     /// The same, to keep.
     pub(super) fn shared_columns(&self) -> (Arc<Schema>, Vec<Store>) {
         (Arc::clone(&self.schema), self.stores.clone())

@@ -20,6 +20,9 @@ pub(super) fn show(args: RunArgs) -> Result<ExitCode, Failure> {
         eprintln!("driftd: {warning}");
     }
     let app = App::prepare(config)?;
+    for (model, note) in app.notes() {
+        eprintln!("driftd: {}: {note}", model.name);
+    }
     print!("{}", effective(app.config()));
     for (settings, schema, stores) in app.models() {
         print!("{}", model(app.config(), settings, schema, stores));

@@ -33,9 +33,9 @@ pub struct Row {
 struct Slot(u64);
 
 /// Not ranked yet.
-const UNRANKED: u32 = u32::MAX;
+pub(super) const UNRANKED: u32 = u32::MAX;
 /// Codes from here on are no ranks.
-const MARKS: u32 = u32::MAX - 1;
+pub(super) const MARKS: u32 = u32::MAX - 1;
 /// No number: missing, mistyped, or a category.
 const NO_NUMBER: u32 = u32::MAX - 1;
 
@@ -110,15 +110,9 @@ impl Row {
         self.slots.iter().map(|slot| slot.value())
     }
 
-    /// Whether a slot among `slots` is not ranked yet.
-    pub(super) fn waits(&self, mut slots: impl Iterator<Item = usize>) -> bool {
-        slots.any(|slot| self.codes[slot].load(Ordering::Relaxed) == UNRANKED)
-    }
-
-    /// The rank code of the number in `slot`, and whether it holds one. Rank it first.
-    pub(super) fn code(&self, slot: usize) -> (u32, bool) {
-        let code = self.codes[slot].load(Ordering::Relaxed);
-        (code, code < MARKS)
+    /// The rank code of the number in `slot`, or a mark: [`MARKS`] and beyond.
+    pub(super) fn code(&self, slot: usize) -> u32 {
+        self.codes[slot].load(Ordering::Relaxed)
     }
 }
 
@@ -201,14 +195,10 @@ mod tests {
             .map(|value| [value].into_iter().collect())
             .collect();
         rank(rows.iter(), 0, &numbers);
-        let codes: Vec<_> = rows
-            .iter()
-            .take(3)
-            .map(|row| Some(row.code(0)).filter(|(_, ranked)| *ranked))
-            .collect();
-        assert_eq!(codes, [None, Some((1, true)), Some((4, true))]);
+        let codes: Vec<_> = rows.iter().take(3).map(|row| row.code(0)).collect();
+        assert_eq!(codes, [NO_NUMBER, 1, 4]);
         // Ranked among other numbers, they keep the ranks they have.
         rank(rows.iter(), 0, &Numbers::new([]));
-        assert_eq!(rows[199].code(0), (1, true));
+        assert_eq!(rows[199].code(0), 1);
     }
 }

@@ -7,7 +7,7 @@ use crate::feature::Cell;
 use super::joint::{Features, JointReference, MAX_REFERENCE_ROWS};
 use super::numbers::Numbers;
 use super::reference::{Categories, ColumnReference, Side, Track};
-use super::row::{Row, Value};
+use super::row::{MARKS, Row, Value};
 use super::text::Descriptor;
 
 /// Fewer reference rows than this tell too little: an unlucky reference would reject ever after.
@@ -58,6 +58,12 @@ impl Stride {
     pub fn of(rows: usize, columns: usize) -> Option<Self> {
         let fits = rows >= FEWEST_ROWS && (2..=MOST_COLUMNS).contains(&columns);
         fits.then(|| Self(rows.div_ceil(MAX_REFERENCE_ROWS)))
+    }
+
+    /// Of `rows` rows at most `most`, evenly.
+    #[must_use]
+    pub fn to(rows: usize, most: usize) -> Self {
+        Self(rows.div_ceil(most.max(1)).max(1))
     }
 
     /// Whether it takes the row at `index`.
@@ -112,8 +118,7 @@ impl Together {
         let columns = tracks.len();
         let rows = tracks.first()?.len();
         let features = Features::new(columns, SEED);
-        let across = |row: usize| tracks.iter().map(move |track| track[row]);
-        let scores: Vec<f32> = (0..rows).flat_map(across).collect();
+        let scores = across(tracks);
         let reference = JointReference::new(&features, scores.chunks_exact(columns))?;
         let stride = rows.div_ceil(KEPT_ROWS);
         let kept = scores.chunks_exact(columns).step_by(stride);
@@ -173,13 +178,21 @@ impl Together {
         for row in rows {
             for (track, scorer) in tracks.iter().zip(&scorers) {
                 let value = row.value(track.slot);
-                let (code, ranked) = row.code(track.slot);
-                scores.push(scorer.of(value, ranked.then_some(code)));
+                let code = Some(row.code(track.slot)).filter(|code| *code < MARKS);
+                scores.push(scorer.of(value, code));
             }
         }
         debug_assert_eq!(scores.len() % self.columns, 0);
         scores
     }
+}
+
+/// Scores row by row, of one `Vec` for each track, all of one length.
+#[must_use]
+pub fn across(tracks: &[Vec<f32>]) -> Vec<f32> {
+    let rows = tracks.first().map_or(0, Vec::len);
+    let row = |row: usize| tracks.iter().map(move |track| track[row]);
+    (0..rows).flat_map(row).collect()
 }
 
 /// The scores of sampled cells of a column, for each of its tracks.

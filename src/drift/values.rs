@@ -9,10 +9,14 @@ use super::current::Entry;
 use super::ks::ties::{self, Block};
 use super::numbers::Numbers;
 use super::reference::{ColumnReference, Side, Track};
-use super::row::{Row, Value, rank};
+use super::row::{MARKS, Row, UNRANKED, Value, rank};
 
-/// Rows whose values are taken out together.
-const TILE: usize = 32;
+/// Rows whose values are taken out together: they stay in the fastest cache while one column after
+/// the other is taken out of them.
+const TILE: usize = 64;
+
+/// Codes in a line of the cache.
+const LINE: usize = 16;
 
 /// Current values by what they are.
 #[derive(Debug, Clone, Default)]
@@ -58,11 +62,10 @@ impl Samples<'_> {
 // === impl Values ===
 
 impl<'a> Values<'a> {
-    fn empty(side: Side<'_>, rows: usize) -> Self {
+    fn empty(side: Side<'_>, codes: Vec<u32>) -> Self {
         match side {
-            // Filled from the front as far as there are numbers, and cut there.
             Side::Numbers(_) => Self {
-                codes: Some(vec![0; rows]),
+                codes: Some(codes),
                 ..Self::default()
             },
             Side::Categories(categories) => Self {
@@ -76,7 +79,10 @@ impl<'a> Values<'a> {
     pub fn of(column: &ColumnReference, cells: impl IntoIterator<Item = Cell>) -> Vec<Self> {
         let mut tracks = Vec::new();
         column.tracks(0, &mut tracks);
-        let mut taken: Vec<Self> = tracks.iter().map(|t| Self::empty(t.side, 0)).collect();
+        let mut taken: Vec<Self> = tracks
+            .iter()
+            .map(|track| Self::empty(track.side, Vec::new()))
+            .collect();
         let mut numbers = vec![Vec::new(); tracks.len()];
         let mut encoded = Vec::with_capacity(tracks.len());
         for cell in cells {
@@ -100,37 +106,27 @@ impl<'a> Values<'a> {
     }
 
     /// The values of several tracks at once: rows lie apart in memory, and neighbouring slots of
-    /// one row together. Ranks what is not ranked yet.
+    /// one row together. Ranks what is not ranked yet. Takes room for codes from what is `spare`.
     #[must_use]
-    pub fn gather(rows: &[&Row], tracks: &[Track<'_>]) -> Vec<Self> {
-        let numeric = || {
-            let numeric = tracks.iter().filter_map(|track| match track.side {
-                Side::Numbers(numbers) => Some((track.slot, numbers)),
-                Side::Categories(_) => None,
-            });
-            numeric.clone()
+    pub fn gather(rows: &[&Row], tracks: &[Track<'_>], spare: &mut Vec<Vec<u32>>) -> Vec<Self> {
+        let mut empty = |track: &Track<'_>| {
+            let mut codes = spare.pop().unwrap_or_default();
+            codes.clear();
+            Self::empty(track.side, codes)
         };
-        let mut taken: Vec<Self> = (tracks.iter())
-            .map(|track| Self::empty(track.side, rows.len()))
-            .collect();
-        let mut places = vec![0; tracks.len()];
-        // A few rows at a time stay in the fastest cache while one column after the other is taken
-        // out of them.
+        let mut taken: Vec<Self> = tracks.iter().map(&mut empty).collect();
+        let mut tile = vec![[0; TILE]; tracks.len()];
         for few in rows.chunks(TILE) {
-            let waits = |row: &&&Row| row.waits(numeric().map(|(slot, _)| slot));
-            let fresh: Vec<&Row> = few.iter().filter(waits).copied().collect();
-            if !fresh.is_empty() {
-                for (slot, numbers) in numeric() {
-                    rank(fresh.iter().copied(), slot, numbers);
+            if fill(&mut tile, few, tracks) {
+                for track in tracks {
+                    if let Side::Numbers(numbers) = track.side {
+                        rank(few.iter().copied(), track.slot, numbers);
+                    }
                 }
+                fill(&mut tile, few, tracks);
             }
-            for ((taken, place), track) in taken.iter_mut().zip(&mut places).zip(tracks) {
-                taken.take(few, track.slot, place);
-            }
-        }
-        for (taken, place) in taken.iter_mut().zip(places) {
-            if let Some(codes) = &mut taken.codes {
-                codes.truncate(place);
+            for ((taken, codes), track) in taken.iter_mut().zip(&tile).zip(tracks) {
+                taken.take(&codes[..few.len()], few, track.slot);
             }
         }
         taken
@@ -143,36 +139,25 @@ impl<'a> Values<'a> {
         Self { source, ..self }
     }
 
-    /// Takes what `rows` hold in `slot`; codes go to `place` and on.
-    fn take(&mut self, rows: &[&Row], slot: usize, place: &mut usize) {
-        let Some(codes) = &mut self.codes else {
-            for row in rows {
-                self.push(row.value(slot));
+    /// Takes what `rows` hold in `slot`, which has these `codes`.
+    fn take(&mut self, codes: &[u32], rows: &[&Row], slot: usize) {
+        match &mut self.codes {
+            Some(known) if codes.iter().all(|code| *code < MARKS) => {
+                known.extend_from_slice(codes);
+                self.rows += codes.len();
             }
-            return;
-        };
-        let mut others = false;
-        for row in rows {
-            let (code, ranked) = row.code(slot);
-            codes[*place] = code;
-            *place += usize::from(ranked);
-            others |= !ranked;
-        }
-        self.rows += rows.len();
-        if others {
-            for row in rows {
-                match row.value(slot) {
-                    Value::Number(_) => {}
-                    value => {
-                        self.rows -= 1;
-                        self.push(value);
-                    }
+            known => {
+                if let Some(known) = known {
+                    known.extend(codes.iter().filter(|code| **code < MARKS));
+                }
+                for row in rows {
+                    self.push(row.value(slot));
                 }
             }
         }
     }
 
-    /// Takes a value that is no number.
+    /// Takes a value; of a number only that it is one.
     fn push(&mut self, value: Value) {
         self.rows += 1;
         match value {
@@ -198,6 +183,20 @@ impl<'a> Values<'a> {
         })
     }
 
+    /// The largest number with this code.
+    pub(super) fn largest(&self, code: u32) -> Option<f64> {
+        let codes = self.codes.as_deref().unwrap_or_default();
+        let places = (codes.iter().enumerate()).filter(|(_, other)| **other == code);
+        let (rows, slot) = self.source.unwrap_or_default();
+        // Where every row holds a number, these few can be asked.
+        if rows.len() == codes.len() && self.numbers.get().is_none() {
+            let asked = places.filter_map(|(row, _)| rows[row].values.number(slot));
+            return asked.reduce(f64::max);
+        }
+        let numbers = self.numbers();
+        places.map(|(place, _)| numbers[place]).reduce(f64::max)
+    }
+
     /// Values compared: neither missing nor of another type.
     #[must_use]
     pub fn compared(&self) -> usize {
@@ -209,4 +208,24 @@ impl<'a> Values<'a> {
     pub fn unseen(&self) -> u64 {
         self.unseen.values().sum()
     }
+}
+
+/// Fills in the codes of a few rows, column by column; whether any is not ranked yet.
+fn fill(tile: &mut [[u32; TILE]], rows: &[&Row], tracks: &[Track<'_>]) -> bool {
+    let numeric = |track: &Track<'_>| matches!(track.side, Side::Numbers(_));
+    // One value of each line of the cache first: rows lie anywhere in memory, and the processor can
+    // wait for many of them at once.
+    let mut lines = tracks.iter().step_by(LINE);
+    let waits = lines.any(|track| {
+        rows.iter().fold(false, |waits, row| {
+            waits | (numeric(track) && row.code(track.slot) == UNRANKED)
+        })
+    });
+    for (at, row) in rows.iter().enumerate() {
+        for (column, track) in tile.iter_mut().zip(tracks) {
+            column[at] = row.code(track.slot);
+        }
+    }
+    let mut columns = tile.iter().zip(tracks);
+    waits || columns.any(|(codes, track)| numeric(track) && codes[..rows.len()].contains(&UNRANKED))
 }

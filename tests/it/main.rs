@@ -12,6 +12,9 @@ mod app;
 /// The README's metrics against the catalogue.
 mod catalogue;
 
+/// All columns of two files together, by the binary itself.
+mod check;
+
 /// The command line, by the binary itself.
 mod cli;
 
@@ -38,6 +41,9 @@ mod proxy;
 
 /// References that change while traffic runs.
 mod reload;
+
+/// Spans shorter than the season against the same hours of the reference.
+mod season;
 
 /// KS and chi-squared against fixtures made by scipy.
 mod statistics;

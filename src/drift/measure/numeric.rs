@@ -51,17 +51,11 @@ fn ks(reference: &Numbers, values: &Values<'_>, memo: &mut Memo) -> TestResult {
     let scratch = memo.scratch();
     let found = match &values.codes {
         None => ranks::of_values(reference, values.numbers(), scratch),
-        Some(codes) => ranks::statistic(reference, codes, scratch, |code| {
-            let of_code = codes.iter().zip(values.numbers());
-            let of_code = of_code.filter(|(other, _)| **other == code);
-            of_code.map(|(_, value)| *value).reduce(f64::max)
-        }),
+        Some(codes) => ranks::statistic(reference, codes, scratch, |code| values.largest(code)),
     };
     TestResult {
         statistic: found.statistic,
-        p: memo
-            .p_value(found.gap, found.n_reference, found.n_current)
-            .into(),
+        p: memo.p_value(found.gap, found.n_reference, found.n_current),
         effect: Effect {
             size: found.statistic,
             leap: 0.0,
@@ -82,10 +76,13 @@ fn beyond(reference: &Numbers, values: &Values<'_>) -> Beyond {
         (_, None) => Beyond::default(),
         (Some(codes), _) => {
             let last = reference.codes_end() - 1;
-            Beyond {
-                below: count(codes.iter().filter(|code| **code == 0).count()),
-                above: count(codes.iter().filter(|code| **code == last).count()),
+            let (mut below, mut above) = (0_u32, 0_u32);
+            for code in codes {
+                below += u32::from(*code == 0);
+                above += u32::from(*code == last);
             }
+            let (below, above) = (below.into(), above.into());
+            Beyond { below, above }
         }
         (None, Some((low, high))) => {
             let numbers = values.numbers();

@@ -33,7 +33,7 @@ use crate::metrics::traffic::Traffic;
 use crate::model::{Routes, Schema};
 use crate::monitor::Durations;
 use crate::proxy;
-use crate::recorder::Reasons;
+use crate::recorder::{Health, Reasons};
 use crate::timestamp::Timestamp;
 use crate::window::Window;
 use listening::{serve_admin, sources};
@@ -298,6 +298,7 @@ impl Bound {
                 counters: Arc::clone(&counters),
                 report,
                 reasons: Reasons::new(names.len()),
+                health: Health::default(),
                 durations: Arc::new(Durations::new(names.len())),
                 window: Arc::default(),
                 commands: Arc::default(),

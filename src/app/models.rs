@@ -122,6 +122,7 @@ pub(super) fn proxy_config(
     };
     proxy::Config {
         models: models.iter().map(model).collect(),
+        headers: config.headers.clone(),
         max_connections,
         response_timeout: config.upstream_timeout,
         limits: config.limits.clone(),

@@ -21,7 +21,7 @@ use crate::exchange::DropReason;
 use crate::metrics::tap::TapCounters;
 use crate::monitor::{Command, Durations, Links, MOST_WAITING, Monitor, Watched};
 use crate::proxy::{TapReceiver, TapState};
-use crate::recorder::{Reasons, Recorded, Recorder};
+use crate::recorder::{Health, Reasons, Recorded, Recorder};
 use crate::timestamp::Timestamp;
 use crate::window::Window;
 
@@ -45,6 +45,8 @@ pub(super) struct Shared {
     pub(super) counters: Arc<TapCounters>,
     pub(super) report: Arc<ArcSwap<Report>>,
     pub(super) reasons: Reasons,
+    /// How recording goes.
+    pub(super) health: Health,
     pub(super) durations: Arc<Durations>,
     /// Set once it is open.
     pub(super) window: Arc<OnceLock<Window>>,
@@ -64,6 +66,7 @@ pub(super) struct Stages {
     monitor: Monitor,
     window: Window,
     commands: Commands,
+    health: Health,
 }
 
 // === impl Monitoring ===
@@ -84,6 +87,7 @@ impl Monitoring {
             counters: Arc::clone(&shared.counters),
             max_body: self.config.tap.max_body,
             reasons: shared.reasons,
+            health: shared.health.clone(),
             log_exchanges: self.config.log_exchanges,
         };
         let monitor = Monitor::start(
@@ -105,6 +109,7 @@ impl Monitoring {
             monitor,
             window,
             commands: shared.commands,
+            health: shared.health,
         }
     }
 
@@ -126,6 +131,9 @@ impl Monitoring {
     /// Opens the window as soon as it can be, then runs. Blocks until the tap is closed.
     pub(super) fn wait_and_run(mut self, mut tap: TapReceiver) {
         let mut tried = Instant::now();
+        let health = self.shared.health.clone();
+        let _watch = health.watch();
+        health.fails("the window cannot be opened yet".to_owned());
         loop {
             let counters = &self.shared.counters;
             let state = tap.drain(usize::MAX, |tapped| {
@@ -140,6 +148,7 @@ impl Monitoring {
                 match models::open_window(&self.config, &mut self.models, now) {
                     Ok(window) => {
                         tracing::info!("Window opened: recording begins");
+                        health.works();
                         return self.stages(window, now).run(tap);
                     }
                     Err(error) => tracing::debug!(%error, "Window still cannot be opened"),
@@ -160,7 +169,9 @@ impl Stages {
             monitor,
             window,
             commands,
+            health,
         } = self;
+        let _watch = health.watch();
         let (sender, received) = mpsc::sync_channel(MOST_WAITING);
         let monitor = spawn("driftd-monitor", move || monitor.run(&received));
         if let Err(error) = &monitor {

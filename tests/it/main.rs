@@ -24,6 +24,12 @@ mod engine;
 /// Exact laws and effect sizes against scipy, mpmath and brute force.
 mod exact;
 
+/// How a body is read, and the exchange behind an id, by the binary itself.
+mod explain;
+
+/// A tap that dies, hangs or runs out of room, and traffic that does not mind.
+mod isolation;
+
 /// A reference learned from traffic, over restarts.
 mod learning;
 

@@ -43,7 +43,7 @@ mod token;
 mod tests;
 
 pub use change::{Cause, Change, Changes, Changing, FieldProblem, Refusal};
-pub use status::{ModelStatus, Status, WindowStatus};
+pub use status::{ModelStatus, RecordingStatus, Status, WindowStatus};
 pub use token::{Token, TokenSource};
 
 /// Connections served at once; more wait to be accepted. Scrapers, probes and a few browsers.

@@ -202,6 +202,12 @@ impl App {
             })
     }
 
+    /// What a person should know about the reading of each model's reference.
+    pub fn notes(&self) -> impl Iterator<Item = (&Model, &str)> {
+        (self.config.models.iter().zip(&self.models))
+            .flat_map(|(model, prepared)| prepared.notes().map(move |note| (model, note)))
+    }
+
     /// Binds every listener.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod problem;
 mod section;
 mod serving;
 mod sources;
+mod tap;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -47,9 +48,6 @@ const DEFAULT_WINDOW: &str = "driftd.db";
 const DEFAULT_KEEP_ROWS: u64 = 100_000;
 const DEFAULT_KEEP_FOR: Duration = Duration::from_secs(30 * 86_400);
 const DEFAULT_MAX_BYTES: u64 = 1 << 30;
-/// Larger than nearly every prediction request; what is longer passes all the same.
-const DEFAULT_MAX_BODY: u64 = 1 << 20;
-const DEFAULT_QUEUE: u64 = 32 << 20;
 
 /// The validated configuration of one process.
 #[derive(Debug, Clone)]
@@ -84,6 +82,8 @@ pub struct Config {
     pub tap: proxy::TapConfig,
     /// Exchanges left out of the window, of any model.
     pub exclude: Vec<proxy::Exclude>,
+    /// Headers stored of each exchange.
+    pub headers: proxy::HeaderList,
     /// Share of the exchanges kept.
     pub sample: proxy::Sample,
     /// When and how checks are made.
@@ -189,7 +189,12 @@ fn validate(value: Value, base: &Path, warnings: Vec<String>) -> Result<Config, 
         limits,
         max_connections,
     } = limits::read(top.section("proxy"));
-    let (tap, exclude, sample) = tap(top.section("tap"));
+    let tap::Tap {
+        limits: tap,
+        exclude,
+        headers,
+        sample,
+    } = tap::read(top.section("tap"));
     let models = models::models(&mut top, base, &common, &drift);
     coherent(&top, &window, &drift);
     learnable(&top, &window, &models);
@@ -216,6 +221,7 @@ fn validate(value: Value, base: &Path, warnings: Vec<String>) -> Result<Config, 
             max_connections,
             tap,
             exclude,
+            headers,
             sample,
             drift,
             reference_max_bytes,
@@ -300,45 +306,6 @@ fn window(mut section: Section<'_>, base: &Path) -> window::Config {
     };
     section.finish();
     config
-}
-
-fn tap(mut section: Section<'_>) -> (proxy::TapConfig, Vec<proxy::Exclude>, proxy::Sample) {
-    let bytes = |given: Option<u64>, default| {
-        usize::try_from(given.unwrap_or(default)).unwrap_or(usize::MAX)
-    };
-    let max_body = bytes(section.bytes("max_body"), DEFAULT_MAX_BODY);
-    let queue = bytes(section.bytes("queue"), DEFAULT_QUEUE);
-    if queue < 2 * max_body {
-        let message = format!(
-            "the queue must hold both bodies of an exchange: write at least {} or lower tap.max_body",
-            bytesize::ByteSize(2 * max_body as u64).display().iec()
-        );
-        section.lacks("queue", message);
-    }
-    let right = "a share between 0 and 1 such as 0.1, or a rate such as \"200/s\"";
-    let sample = section.parse("sample", right, |text| {
-        proxy::Sample::parse(text).map_err(|_| String::new())
-    });
-    let mut exclude = Vec::new();
-    for mut item in section.sections("exclude") {
-        match (item.string("header"), item.string("prefix")) {
-            (Some(header), Some(prefix)) => match proxy::Exclude::new(&header, &prefix) {
-                Ok(rule) => exclude.push(rule),
-                Err(error) => item.lacks("header", error.to_string()),
-            },
-            _ => item.lacks(
-                "",
-                "write { header = \"user-agent\", prefix = \"kube-probe\" }".to_owned(),
-            ),
-        }
-        item.finish();
-    }
-    section.finish();
-    (
-        proxy::TapConfig { max_body, queue },
-        exclude,
-        sample.unwrap_or(proxy::Sample::Share(1.0)),
-    )
 }
 
 #[cfg(test)]

@@ -66,6 +66,7 @@ mod upstream;
 mod upstream_io;
 mod worker;
 
+pub use capture::HeaderList;
 pub use limits::{Forwarded, Limits};
 pub use listener::{Address, Listener};
 pub use readiness::{Prober, Readiness, UpstreamState};
@@ -92,6 +93,8 @@ pub struct Config {
     pub upstream: Upstream,
     /// The models, in the order of the configuration: their index is the one in [`Routes`].
     pub models: Vec<ModelConfig>,
+    /// The headers the tap captures.
+    pub headers: HeaderList,
     /// Worker threads, each with a runtime of its own.
     pub threads: NonZeroUsize,
     /// Client connections open at once. Over it nothing is accepted until one ends, so that
@@ -210,6 +213,27 @@ pub enum Error {
         /// What was written.
         value: String,
     },
+    /// A header that lets its bearer in.
+    #[error("{value:?} holds a secret and is never captured; leave it out")]
+    SecretHeader {
+        /// What was written.
+        value: String,
+    },
+    /// Too long a list of headers.
+    #[error(
+        "{count} headers are too many: at most {} are captured",
+        capture::MAX_HEADERS
+    )]
+    ManyHeaders {
+        /// How many were listed.
+        count: usize,
+    },
+    /// A path that cannot begin one.
+    #[error("{value:?} is not the beginning of a path; write such as \"/healthz\"")]
+    Path {
+        /// What was written.
+        value: String,
+    },
     /// The listener cannot be used.
     #[error("cannot accept connections on {address}")]
     Listen {
@@ -245,6 +269,7 @@ impl Config {
         Self {
             upstream,
             models: Vec::new(),
+            headers: HeaderList::default(),
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             max_connections: DEFAULT_MAX_CONNECTIONS,
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,

@@ -124,6 +124,7 @@ pub(super) fn proxy_config(
     };
     proxy::Config {
         models: models.iter().map(model).collect(),
+        headers: config.headers.clone(),
         max_connections,
         response_timeout: config.upstream_timeout,
         tls: certificates.server.clone(),
@@ -237,6 +238,11 @@ impl Prepared {
     /// The columns as they were read, and what of each is stored.
     pub(super) fn columns(&self) -> (&Schema, &[Store]) {
         (&self.schema, &self.stores)
+    }
+
+    /// What a person should know about the reading of the reference.
+    pub(super) fn notes(&self) -> impl Iterator<Item = &str> {
+        self.notes.iter().map(String::as_str)
     }
 
     /// The same, to keep.

@@ -23,7 +23,7 @@ use crate::exchange::DropReason;
 use crate::metrics::tap::TapCounters;
 use crate::monitor::{Command, Durations, Links, MOST_WAITING, Monitor, Watched};
 use crate::proxy::{ServerTls, TapReceiver, TapState};
-use crate::recorder::{Reasons, Recorded, Recorder};
+use crate::recorder::{Health, Reasons, Recorded, Recorder};
 use crate::timestamp::Timestamp;
 use crate::window::Window;
 
@@ -47,6 +47,8 @@ pub(super) struct Shared {
     pub(super) counters: Arc<TapCounters>,
     pub(super) report: Arc<ArcSwap<Report>>,
     pub(super) reasons: Reasons,
+    /// How recording goes.
+    pub(super) health: Health,
     pub(super) durations: Arc<Durations>,
     /// Set once it is open.
     pub(super) window: Arc<OnceLock<Window>>,
@@ -68,6 +70,7 @@ pub(super) struct Stages {
     monitor: Monitor,
     window: Window,
     commands: Commands,
+    health: Health,
     settled: Arc<watch::Sender<bool>>,
 }
 
@@ -84,6 +87,7 @@ impl Shared {
             counters,
             report,
             reasons: Reasons::new(models),
+            health: Health::default(),
             durations: Arc::new(Durations::new(models)),
             window: Arc::default(),
             commands: Arc::default(),
@@ -111,6 +115,7 @@ impl Monitoring {
             counters: Arc::clone(&shared.counters),
             max_body: self.config.tap.max_body,
             reasons: shared.reasons,
+            health: shared.health.clone(),
             log_exchanges: self.config.log_exchanges,
         };
         let monitor = Monitor::start(
@@ -133,6 +138,7 @@ impl Monitoring {
             window,
             commands: shared.commands,
             settled: shared.settled,
+            health: shared.health,
         }
     }
 
@@ -182,6 +188,9 @@ impl Monitoring {
     /// Opens the window as soon as it can be, then runs. Blocks until the tap is closed.
     fn wait_and_run(mut self, mut tap: TapReceiver) {
         let mut tried = Instant::now();
+        let health = self.shared.health.clone();
+        let _watch = health.watch();
+        health.fails("the window cannot be opened yet".to_owned());
         loop {
             let counters = &self.shared.counters;
             let state = tap.drain(usize::MAX, |tapped| {
@@ -196,6 +205,7 @@ impl Monitoring {
                 match models::open_window(&self.config, &mut self.models, now) {
                     Ok(window) => {
                         tracing::info!("Window opened: recording begins");
+                        health.works();
                         return self.stages(window, now).run(tap);
                     }
                     Err(error) => tracing::debug!(%error, "Window still cannot be opened"),
@@ -217,7 +227,9 @@ impl Stages {
             window,
             commands,
             settled,
+            health,
         } = self;
+        let _watch = health.watch();
         let (sender, received) = mpsc::sync_channel(MOST_WAITING);
         let monitor = spawn("driftd-monitor", move || monitor.run(&received));
         if let Err(error) = &monitor {

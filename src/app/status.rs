@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Addresses;
 use super::monitoring::Shared;
-use crate::admin::{ModelStatus, Status, WindowStatus};
+use crate::admin::{ModelStatus, RecordingStatus, Status, WindowStatus};
 use crate::exchange::{DropReason, Outcome};
 use crate::metrics::connection::{Direction, Limit};
 use crate::metrics::tap::TapCounters;
@@ -58,6 +58,8 @@ impl StatusSource {
         Gauges {
             tap_queue_bytes: self.queue.bytes() as u64,
             window_bytes: self.monitoring.window.get().map(Window::bytes),
+            recording: self.monitoring.health.trouble().is_none(),
+            recording_restarts: self.monitoring.health.restarts(),
             models: (0..self.models.len()).map(model).collect(),
         }
     }
@@ -90,6 +92,10 @@ impl StatusSource {
             admin: self.addresses.admin.to_string(),
             window_bytes: self.monitoring.window.get().map(Window::bytes),
             tap_queue_bytes: self.queue.bytes() as u64,
+            recording: RecordingStatus::new(
+                self.monitoring.health.trouble(),
+                self.monitoring.health.restarts(),
+            ),
             models: self.models.iter().enumerate().map(model).collect(),
         }
     }

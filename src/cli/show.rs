@@ -22,14 +22,21 @@ pub(super) fn show(args: RunArgs) -> Result<ExitCode, Failure> {
         eprintln!("driftd: {warning}");
     }
     let app = App::prepare(config)?;
+    for (model, note) in app.notes() {
+        eprintln!("driftd: {}: {note}", model.name);
+    }
     print!("{}", effective(app.config()));
     for (settings, schema, stores) in app.models() {
         print!("{}", model(app.config(), settings, schema, stores));
     }
     println!(
         "\n# Stored, in {}: of every exchange its time, ids, route, status, latencies and sizes, and of\n\
-         # each prediction the features and outputs above. Nothing else of a body, and no header, is.",
-        app.config().window.path.display()
+         # each prediction the features and outputs above. Nothing else of a body is, and no header but {}.",
+        app.config().window.path.display(),
+        match app.config().headers.names().count() {
+            0 => "the ids",
+            _ => "those of tap.headers",
+        }
     );
     Ok(ExitCode::SUCCESS)
 }
@@ -53,6 +60,7 @@ fn effective(config: &Config) -> String {
         max_connections,
         tap,
         exclude,
+        headers,
         sample,
         drift,
         reference_max_bytes,
@@ -101,16 +109,9 @@ fn effective(config: &Config) -> String {
     text += &line("max_body", bytes(tap.max_body as u64));
     text += &line("queue", bytes(tap.queue as u64));
     text += &string("sample", &sample.to_string());
-    let exclude: Vec<String> = (exclude.iter())
-        .map(|rule| {
-            format!(
-                "{{ header = {}, prefix = {} }}",
-                quoted(rule.header()),
-                quoted(rule.prefix())
-            )
-        })
-        .collect();
+    let exclude: Vec<String> = exclude.iter().map(ToString::to_string).collect();
     text += &line("exclude", format!("[{}]", exclude.join(", ")));
+    text += &line("headers", list(headers.names()));
     text += &drift_table(drift);
     text + &line("reference_max_bytes", bytes(*reference_max_bytes))
 }

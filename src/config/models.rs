@@ -229,6 +229,7 @@ fn model(
             kinds,
             ordered,
             max_bytes: common.reference_max_bytes,
+            season: drift.season,
         })
     });
     let declared: BTreeSet<&String> = features.iter().collect();

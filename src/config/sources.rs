@@ -36,6 +36,7 @@ const ENVIRONMENT_KEYS: &[&str] = &[
     "tap.max_body",
     "tap.queue",
     "tap.sample",
+    "tap.headers",
     "proxy.max_connections",
     "proxy.max_in_flight",
     "proxy.max_head",

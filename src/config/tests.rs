@@ -61,7 +61,8 @@ fn the_documented_file_is_read_whole() {
         max_body = "2MiB"
         queue    = "16MiB"
         sample   = 0.5
-        exclude  = [{ header = "user-agent", prefix = "kube-probe" }]
+        exclude  = [{ header = "user-agent", prefix = "kube-probe" }, { path = "/healthz" }]
+        headers  = ["X-Tenant"]
         [proxy]
         max_connections    = 500
         max_in_flight      = 64
@@ -106,7 +107,8 @@ fn the_documented_file_is_read_whole() {
     assert!(config.drift.fast.is_none());
     assert!((config.drift.allowance.alarms - 2.0).abs() < 1e-12);
     assert_eq!(config.drift.allowance.per, 7 * DAY);
-    assert_eq!(config.exclude.len(), 1);
+    assert_eq!(config.exclude.len(), 2);
+    assert_eq!(config.headers.names().collect::<Vec<_>>(), ["x-tenant"]);
     assert_eq!(config.max_connections.unwrap().get(), 500);
     let seconds = Duration::from_secs;
     let limits = crate::proxy::Limits {
@@ -193,6 +195,24 @@ fn every_problem_is_reported_at_once_with_its_place() {
             .iter()
             .any(|p| p.starts_with("tap.sample: write a share between 0 and 1"))
     );
+}
+
+#[test]
+fn secrets_are_no_headers_to_capture_and_half_a_rule_is_none() {
+    let found = problems(&format!(
+        "{UPSTREAM}[tap]\nheaders = [\"x-tenant\", \"Authorization\"]\n\
+         exclude = [{{ path = \"healthz\" }}, {{ header = \"host\" }}, {{ path = \"/\", prefix = \"x\" }}]\n"
+    ));
+    assert_eq!(found.len(), 4, "{found:#?}");
+    for expected in [
+        "tap.headers: \"Authorization\" holds a secret and is never captured",
+        "tap.exclude[0].path: \"healthz\" is not the beginning of a path",
+        "tap.exclude[1]: write { header",
+        "tap.exclude[2]: write { header",
+    ] {
+        let named = found.iter().any(|problem| problem.starts_with(expected));
+        assert!(named, "{expected}: {found:#?}");
+    }
 }
 
 #[test]

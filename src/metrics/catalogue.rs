@@ -84,6 +84,10 @@ catalogue! {
         "Exchanges offered whose outcome is still open.";
     TAP_QUEUE_BYTES: Gauge "driftd_tap_queue_bytes" []
         "Bytes waiting between the proxy and the window.";
+    TAP_RECORDING: Gauge "driftd_tap_recording" []
+        "1 while what is tapped reaches the window, 0 while it cannot: traffic does not depend on it.";
+    TAP_RESTARTS: Counter "driftd_tap_restarts_total" []
+        "Times recording was begun anew after a defect.";
 
     // The window.
     WINDOW_BYTES: Gauge "driftd_window_bytes" []

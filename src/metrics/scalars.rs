@@ -28,6 +28,10 @@ pub struct Gauges {
     pub tap_queue_bytes: u64,
     /// Size of the window on disk; `None` where it cannot be told.
     pub window_bytes: Option<u64>,
+    /// Whether what is tapped reaches the window.
+    pub recording: bool,
+    /// How often recording was begun anew after a defect.
+    pub recording_restarts: u64,
     /// One entry per model, in the configuration's order.
     pub models: Vec<ModelGauges>,
 }
@@ -125,6 +129,12 @@ const SCALARS: &[(Series, Observe)] = &[
     }),
     (catalogue::TAP_QUEUE_BYTES, |snapshot, _, observe| {
         observe(&[], snapshot.gauges.tap_queue_bytes as f64);
+    }),
+    (catalogue::TAP_RECORDING, |snapshot, _, observe| {
+        observe(&[], flag(snapshot.gauges.recording));
+    }),
+    (catalogue::TAP_RESTARTS, |snapshot, _, observe| {
+        observe(&[], snapshot.gauges.recording_restarts as f64);
     }),
     (catalogue::WINDOW_BYTES, |snapshot, _, observe| {
         if let Some(bytes) = snapshot.gauges.window_bytes {

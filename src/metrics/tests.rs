@@ -174,6 +174,8 @@ fn metrics(report: Report, busy: bool) -> Metrics {
         tap.dropped(0, DropReason::QueueFull, 1);
         gauges = Gauges {
             tap_queue_bytes: 7,
+            recording: true,
+            recording_restarts: 0,
             window_bytes: Some(4096),
             models: vec![ModelGauges {
                 window_rows: Some(42),
@@ -268,6 +270,8 @@ fn exposes_the_figures() {
         r#"driftd_tap_dropped_total{model="iris",reason="queue_full"} 1"#,
         r#"driftd_tap_in_flight{model="iris"} 0"#,
         "driftd_tap_queue_bytes 7",
+        "driftd_tap_recording 1",
+        "driftd_tap_restarts_total 0",
         "driftd_window_bytes 4096",
         r#"driftd_window_rows{model="iris"} 42"#,
         r#"driftd_window_newest_row_timestamp_seconds{model="iris"} 1700000000"#,

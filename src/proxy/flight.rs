@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use hyper::header::HeaderValue;
 use hyper::http::{request, response};
-use hyper::{Method, StatusCode};
+use hyper::{HeaderMap, Method, StatusCode};
 
 use super::capture::Capture;
 use super::client::Client;
@@ -20,7 +20,7 @@ use super::http2;
 use super::identity;
 use super::tap::Permit;
 use super::worker::Worker;
-use crate::exchange::{DropReason, Ending, Exchange, Outcome};
+use crate::exchange::{CapturedHeaders, DropReason, Ending, Exchange, Outcome};
 use crate::metrics::connection::Limit;
 use crate::metrics::traffic::Observation;
 use crate::model::Route;
@@ -73,6 +73,7 @@ struct State {
     late: bool,
     /// There as long as the exchange is tapped.
     permit: Option<Permit>,
+    headers: CapturedHeaders,
     request: Capture,
     response: Capture,
 }
@@ -100,14 +101,10 @@ impl Flight {
         worker
             .observer
             .started(route.as_ref().map(|route| route.model));
-        let permit = route
-            .as_ref()
-            .filter(|_| bodies && admitted)
-            .and_then(|route| offer(worker, route, head, &request_id));
-        let mut state = State {
-            permit,
-            ..State::default()
-        };
+        let mut state = State::default();
+        if let Some(route) = route.as_ref().filter(|_| bodies && admitted) {
+            state.offer(worker, route, head, &request_id);
+        }
         let mut trace_id = None;
         if state.permit.is_some() {
             trace_id = identity::trace_id(&head.headers);
@@ -175,6 +172,9 @@ impl Flight {
         state.status = head.status.as_u16();
         if state.permit.is_some() {
             state.response.encoded(header::encoding(&head.headers));
+            if !state.note(&self.worker, Side::Response, &head.headers) {
+                self.lose(&mut state);
+            }
         }
     }
 
@@ -202,19 +202,24 @@ impl Flight {
             return;
         }
         let capture = match side {
-            Side::Request => &mut *request,
-            Side::Response => &mut *response,
+            Side::Request => request,
+            Side::Response => response,
         };
         let cap = self.worker.tap.max_body();
         let Some(held) = permit else { return };
         if !capture.push(data, left, cap, held) {
-            // Lost: what it held is free for others at once.
-            *permit = None;
-            *request = Capture::default();
-            *response = Capture::default();
-            if let Some(model) = self.model() {
-                self.worker.observer.dropped(model, DropReason::QueueFull);
-            }
+            self.lose(&mut state);
+        }
+    }
+
+    /// There is no room for more: what the exchange held is free for others at once.
+    fn lose(&self, state: &mut State) {
+        state.permit = None;
+        state.headers = CapturedHeaders::default();
+        state.request = Capture::default();
+        state.response = Capture::default();
+        if let Some(model) = self.model() {
+            self.worker.observer.dropped(model, DropReason::QueueFull);
         }
     }
 
@@ -320,6 +325,7 @@ impl Drop for Flight {
             upstream: state.upstream,
             request,
             response,
+            headers: state.headers,
             ending,
         };
         let observer = &self.worker.observer;
@@ -331,33 +337,60 @@ impl Drop for Flight {
     }
 }
 
-/// Offers an exchange to its model's tap; `None` if it is left out or there is no room.
-fn offer(
-    worker: &Worker,
-    route: &Route,
-    head: &request::Parts,
-    request_id: &HeaderValue,
-) -> Option<Permit> {
-    // A model that takes every path would otherwise record health checks and pages.
-    if &*route.path == "*" && head.method != Method::POST {
-        return None;
+// === impl State ===
+
+impl State {
+    /// Offers the exchange to its model's tap; it has a permit then, unless it is left out or there
+    /// is no room.
+    fn offer(
+        &mut self,
+        worker: &Worker,
+        route: &Route,
+        head: &request::Parts,
+        request_id: &HeaderValue,
+    ) {
+        // A model that takes every path would otherwise record health checks and pages.
+        if &*route.path == "*" && head.method != Method::POST {
+            return;
+        }
+        let Some(model) = worker.shared.models.get(route.model) else {
+            return;
+        };
+        let observer = &worker.observer;
+        observer.offered(route.model);
+        let path = head.uri.path();
+        // What gRPC passes is no JSON, and may pass for days: counted and timed, not copied.
+        let grpc = http2::is_grpc(head.version, &head.headers);
+        if grpc || (model.exclude.iter()).any(|rule| rule.matches(path, &head.headers)) {
+            observer.outcome(route.model, Outcome::Excluded);
+            return;
+        }
+        if !model.sampler.admits(request_id.as_bytes()) {
+            observer.outcome(route.model, Outcome::SampledOut);
+            return;
+        }
+        match worker.tap.begin() {
+            Ok(permit) => self.permit = Some(permit),
+            Err(reason) => return observer.dropped(route.model, reason),
+        }
+        if !self.note(worker, Side::Request, &head.headers) {
+            self.permit = None;
+            observer.dropped(route.model, DropReason::QueueFull);
+        }
     }
-    let model = worker.shared.models.get(route.model)?;
-    let observer = &worker.observer;
-    observer.offered(route.model);
-    // What passes there is no JSON, and may pass for days: counted and timed, not copied.
-    let grpc = http2::is_grpc(head.version, &head.headers);
-    if grpc || model.exclude.iter().any(|rule| rule.matches(&head.headers)) {
-        observer.outcome(route.model, Outcome::Excluded);
-        return None;
+
+    /// Captures the headers of one side that are listed; false if there is no room for them.
+    fn note(&mut self, worker: &Worker, side: Side, headers: &HeaderMap) -> bool {
+        let Some(permit) = &mut self.permit else {
+            return true;
+        };
+        let Some(captured) = worker.shared.config.headers.capture(headers, permit) else {
+            return false;
+        };
+        match side {
+            Side::Request => self.headers.request = captured,
+            Side::Response => self.headers.response = captured,
+        }
+        true
     }
-    if !model.sampler.admits(request_id.as_bytes()) {
-        observer.outcome(route.model, Outcome::SampledOut);
-        return None;
-    }
-    worker
-        .tap
-        .begin()
-        .map_err(|reason| observer.dropped(route.model, reason))
-        .ok()
 }

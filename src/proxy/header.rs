@@ -20,6 +20,9 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     UPGRADE,
 ];
 
+/// Most bytes kept of a `content-encoding`, which the tap's budget does not count one by one.
+const MAX_ENCODING: usize = 64;
+
 /// Why a request cannot be passed on, or `None`. hyper has already refused lengths that
 /// contradict each other, and chunked bodies on HTTP/1.0.
 pub(super) fn fault(head: &request::Parts) -> Option<&'static str> {
@@ -133,7 +136,7 @@ pub(super) fn closes(head: &response::Parts) -> bool {
     tokens(&head.headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case(b"close"))
 }
 
-/// The `content-encoding`, in lower case.
+/// The `content-encoding`, in lower case, cut where it is longer than any that can be undone.
 pub(super) fn encoding(headers: &HeaderMap) -> Box<str> {
     if !headers.contains_key(CONTENT_ENCODING) {
         return Box::default();
@@ -141,7 +144,9 @@ pub(super) fn encoding(headers: &HeaderMap) -> Box<str> {
     let codings: Vec<_> = tokens(headers, &CONTENT_ENCODING)
         .map(|token| String::from_utf8_lossy(token).to_ascii_lowercase())
         .collect();
-    codings.join(", ").into()
+    let codings = codings.join(", ");
+    let kept = codings.floor_char_boundary(MAX_ENCODING);
+    codings[..kept].into()
 }
 
 /// Removes what `Connection` names, on all its lines, and every other header of one hop.

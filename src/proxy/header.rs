@@ -37,6 +37,13 @@ pub(super) fn fault(head: &request::Parts) -> Option<&'static str> {
             return Some("content-length and transfer-encoding exclude each other");
         }
     }
+    let target = &head.uri;
+    if target.authority().is_some() && target.scheme().is_none() && head.method != Method::CONNECT {
+        return Some("the target is neither a path nor an URL");
+    }
+    if target.path() == "*" && head.method != Method::OPTIONS {
+        return Some("only OPTIONS has the target *");
+    }
     match headers.get_all(HOST).iter().count() {
         0 if head.version == Version::HTTP_11 => Some("the host header is missing"),
         0 | 1 => None,

@@ -199,3 +199,17 @@ fn tunnels_are_refused() {
     );
     assert_eq!(origin.connections(), 0);
 }
+
+#[test]
+fn a_target_that_is_neither_a_path_nor_an_url_is_refused() {
+    let origin = Origin::always("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    let proxy = setup(&origin.url()).run();
+    for target in ["GET model:80", "POST predict", "GET *"] {
+        let request = format!("{target} HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n");
+        assert_eq!(proxy.ask(request.as_bytes()).status(), 400, "{target}");
+    }
+    assert!(origin.requests().is_empty());
+    let asked = proxy.ask(b"OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n");
+    assert_eq!(asked.status(), 200);
+    assert!(origin.requests()[0].head.starts_with("OPTIONS * HTTP/1.1"));
+}

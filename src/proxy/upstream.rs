@@ -10,12 +10,16 @@ use std::time::{Duration, Instant};
 use hyper::http::uri::{Authority, Scheme};
 use hyper::{Uri, header::HeaderValue};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time;
 
 use super::stream::{Plain, Stream};
 use super::{ClientTls, Error};
 
 /// How long a name's addresses are used before it is looked up again.
 const RESOLVED_FOR: Duration = Duration::from_secs(5);
+
+/// Before a Unix socket whose backlog is full is tried again, as long as connecting may take.
+const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
 
 /// The address of a model server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,7 +152,15 @@ impl Upstream {
     /// Opens a socket, trying each address of a name in turn.
     async fn reach(&self, resolved: &Resolved) -> io::Result<Plain> {
         match self {
-            Self::Unix { path } => UnixStream::connect(path).await.map(Plain::Unix),
+            Self::Unix { path } => loop {
+                match UnixStream::connect(path).await {
+                    // The upstream's backlog is full; where TCP waits, a Unix socket says so.
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        time::sleep(BACKLOG_PAUSE).await;
+                    }
+                    connected => return connected.map(Plain::Unix),
+                }
+            },
             Self::Http { host, port, .. } => {
                 let mut error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
                 for address in resolved.addresses(host, *port).await? {

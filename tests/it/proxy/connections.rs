@@ -156,6 +156,25 @@ fn a_unix_upstream_with_a_full_backlog_is_waited_for() {
 }
 
 #[test]
+fn what_an_upstream_says_unasked_is_nobodys_answer() {
+    let origin = Origin::new(|mut visit| {
+        while visit.request().is_some() {
+            visit.send(
+                "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok\
+                 HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison",
+            );
+        }
+    });
+    let proxy = setup(&origin.url()).run();
+    let mut client = proxy.client();
+    for _ in 0..50 {
+        client.send(&post(b"x"));
+        assert_eq!(client.answer().body, b"ok");
+    }
+    assert_eq!(origin.connections(), 50);
+}
+
+#[test]
 fn a_unix_socket_serves_as_upstream_and_as_listener() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("model.sock");

@@ -41,6 +41,9 @@ mod deadlines;
 mod flight;
 mod forward;
 mod forwarded;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod header;
 mod identity;
 mod limits;

@@ -42,7 +42,7 @@ pub(super) fn show(args: RunArgs) -> Result<ExitCode, Failure> {
 }
 
 /// Everything but the models.
-fn effective(config: &Config) -> String {
+pub(super) fn effective(config: &Config) -> String {
     let bytes = |b: u64| format!("\"{b}B\"");
     let Config {
         listen,
@@ -165,7 +165,12 @@ fn drift_table(drift: &monitor::Config) -> String {
 }
 
 /// One model, with what was found in its reference.
-fn model(config: &Config, settings: &Model, schema: &Schema, stores: &[Store]) -> String {
+pub(super) fn model(
+    config: &Config,
+    settings: &Model,
+    schema: &Schema,
+    stores: &[Store],
+) -> String {
     let names =
         |columns: &[crate::feature::Column]| list(columns.iter().map(|column| &*column.name));
     let mut text = String::from("\n[[model]]\n");

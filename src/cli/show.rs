@@ -90,7 +90,8 @@ pub(super) fn effective(config: &Config) -> String {
     }
     text += &line("log_exchanges", log_exchanges);
     text += "\n[window]\n";
-    text += &string("path", &window.path.display().to_string());
+    let path = std::path::absolute(&window.path).unwrap_or_else(|_| window.path.clone());
+    text += &string("path", &path.display().to_string());
     text += &line("keep_rows", window.keep_rows);
     text += &string("keep_for", &duration(window.keep_for));
     text += &line("max_bytes", bytes(window.max_bytes));

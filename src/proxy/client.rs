@@ -68,6 +68,11 @@ impl Client {
         }
     }
 
+    /// Has the connection's task woken when the drain begins.
+    pub(super) fn wake_with(&self, waker: &Waker) {
+        self.waker.get_or_init(|| waker.clone());
+    }
+
     /// Serves the connection's requests, then the tunnel it may have become.
     pub(super) async fn serve(self: &Rc<Self>, io: ClientIo) {
         let limits = &self.worker.shared.config.limits;
@@ -131,10 +136,11 @@ impl Client {
         presence: &Presence,
         serving: impl Future<Output = ()>,
     ) -> Result<(), Limit> {
+        self.deadlines.watch();
         let mut serving = pin!(serving);
         let mut timer = pin!(time::sleep_until(self.deadlines.next(Instant::now())));
         std::future::poll_fn(|cx: &mut Context<'_>| {
-            self.waker.get_or_init(|| cx.waker().clone());
+            self.wake_with(cx.waker());
             if serving.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Ok(()));
             }
@@ -147,7 +153,13 @@ impl Client {
                     Due::Expired(limit) => return Poll::Ready(Err(limit)),
                     // A client that went takes its request with it.
                     Due::HangUpCheck(_) if presence.hung_up() => return Poll::Ready(Ok(())),
-                    Due::HangUpCheck(next) | Due::Later(next) => next,
+                    Due::HangUpCheck(next) => {
+                        if self.deadlines.answer_is_late(Instant::now()) {
+                            cx.waker().wake_by_ref();
+                        }
+                        next
+                    }
+                    Due::Later(next) => next,
                 };
                 timer.as_mut().reset(next);
             }

@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -14,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::deadlines::Deadlines;
-use super::upstream::Stream;
+use super::stream::Stream;
 
 /// How long to read on after the last answer, where the client may not have stopped sending. A
 /// socket closed with bytes unread sends a reset, which can take the answer from the client.
@@ -164,18 +163,11 @@ impl Presence {
 
     /// Writes what fits at once; the connection is given up after it.
     pub(super) fn try_write(&self, bytes: &[u8]) {
-        // A client that does not take it does not need it.
-        let _ = rustix::io::write(&*self.0.borrow(), bytes);
-    }
-}
-
-// === impl Stream ===
-
-impl AsFd for Stream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(stream) => stream.as_fd(),
-            Self::Unix(stream) => stream.as_fd(),
+        let stream = self.0.borrow();
+        // In the midst of TLS it would be noise.
+        if stream.is_plain() {
+            // A client that does not take it does not need it.
+            let _ = rustix::io::write(&*stream, bytes);
         }
     }
 }

@@ -47,6 +47,8 @@ mod reload;
 
 /// Spans shorter than the season against the same hours of the reference.
 mod season;
+/// How traffic is taken and let go, by the binary itself.
+mod serving;
 
 /// KS and chi-squared against fixtures made by scipy.
 mod statistics;

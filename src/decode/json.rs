@@ -42,8 +42,13 @@ pub(super) fn parse(text: &str) -> Result<Json, Fault> {
         return Err(fault(&strict, strict.line(), strict.column()));
     };
     match serde_json::from_str(&rewritten.text) {
-        Ok(mut json) if lenient::restore(&mut json) => Ok(json),
-        Ok(_) => Err(fault(&strict, strict.line(), strict.column())),
+        Ok(mut json) => {
+            if lenient::restore(&mut json) {
+                Ok(json)
+            } else {
+                Err(fault(&strict, strict.line(), strict.column()))
+            }
+        }
         Err(error) => {
             let (line, column) = rewritten.original(text, error.line(), error.column());
             Err(fault(&error, line, column))

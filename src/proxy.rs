@@ -44,6 +44,9 @@ mod deadlines;
 mod flight;
 mod forward;
 mod forwarded;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod header;
 mod http2;
 mod identity;

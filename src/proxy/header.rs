@@ -39,16 +39,27 @@ pub(super) fn fault(head: &request::Parts) -> Option<&'static str> {
     }
     let target = &head.uri;
     if target.authority().is_some() && target.scheme().is_none() && head.method != Method::CONNECT {
-        return Some("the target is neither a path nor an URL");
+        // `GET example:80`: taken for a host it would go on as `GET /`, which nobody asked for.
+        return Some("the target is neither a path nor an absolute URL");
     }
     if target.path() == "*" && head.method != Method::OPTIONS {
         return Some("only OPTIONS has the target *");
     }
-    match headers.get_all(HOST).iter().count() {
-        0 if head.version == Version::HTTP_11 => Some("the host header is missing"),
-        0 | 1 => None,
-        _ => Some("there is more than one host header"),
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) if head.version == Version::HTTP_11 => Some("the host header is missing"),
+        (None, _) => None,
+        (Some(host), None) if is_host(host) => None,
+        (Some(_), None) => Some("the host header is no host with or without a port"),
+        (Some(_), Some(_)) => Some("there is more than one host header"),
     }
+}
+
+/// Whether a `Host` is empty, or a host as RFC 9112, 3.2 has it: two readers of anything else
+/// (`a/b`, `a@b`, `a, b`) may find two hosts in it.
+fn is_host(value: &HeaderValue) -> bool {
+    let bytes = value.as_bytes();
+    bytes.is_empty() || !bytes.contains(&b'@') && uri::Authority::try_from(bytes).is_ok()
 }
 
 /// The one protocol a request asks to switch to. `None` where it asks for none, for several, or for
@@ -315,6 +326,27 @@ mod tests {
             &[],
         ] {
             assert!(fault(&request("/", bad)).is_some(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_a_host_that_is_none() {
+        for good in ["", "a", "a_b.c:81", "[::1]:80", "127.0.0.1", "xn--4ca.de"] {
+            assert_eq!(fault(&request("/", &[("host", good)])), None, "{good}");
+        }
+        for bad in ["a/b", "u@a", "a, b", "a b", "a?b", "a#b", "http://a"] {
+            assert!(fault(&request("/", &[("host", bad)])).is_some(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn refuses_a_target_that_is_a_host_alone() {
+        let host = [("host", "a")];
+        for bad in ["a", "a:80", "u@a:80"] {
+            assert!(fault(&request(bad, &host)).is_some(), "{bad}");
+        }
+        for good in ["/a:80", "*", "http://a"] {
+            assert_eq!(fault(&request(good, &host)), None, "{good}");
         }
     }
 

@@ -44,6 +44,7 @@ mod deadlines;
 mod flight;
 mod forward;
 mod forwarded;
+mod framing;
 mod header;
 mod http2;
 mod identity;

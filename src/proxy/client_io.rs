@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt::set_socket_linger;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
@@ -167,6 +168,13 @@ impl Presence {
             tv_nsec: 0,
         };
         poll(&mut asked, Some(&at_once)).is_ok_and(|found| found > 0)
+    }
+
+    /// Has the socket reset once it is closed. Else the kernel would go on offering the client what it
+    /// does not take, and hold megabytes for it meanwhile.
+    pub(super) fn reset_on_close(&self) {
+        // A socket that cannot be told is closed as ever.
+        let _ = set_socket_linger(&*self.0.borrow(), Some(Duration::ZERO));
     }
 
     /// Writes what fits at once; the connection is given up after it.

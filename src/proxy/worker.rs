@@ -271,7 +271,9 @@ impl Worker {
         let presence = io.presence();
         if let Err(limit) = client.in_time(&presence, client.serve(io)).await {
             self.observer.limited(limit);
-            if client.deadlines.within_head() {
+            if limit == Limit::WriteTimeout {
+                presence.reset_on_close();
+            } else if client.deadlines.within_head() {
                 presence.try_write(HEADER_TIMEOUT);
             }
         }

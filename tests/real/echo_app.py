@@ -75,5 +75,12 @@ async def asgi(scope, receive, send):
     answer = received(number, body, whole)
     length = str(len(answer)).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", length)]
+    if scope["path"] == "/large":
+        # Sixteen megabytes of no declared length, as fast as they are taken.
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(256):
+            await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+        await send({"type": "http.response.body"})
+        return
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": answer})

@@ -26,7 +26,7 @@ PROXIES = ["driftd", "nginx", "HAProxy", "Envoy"]
 APPS = ["gunicorn", "uvicorn"]
 
 # How long an answer that may never come is waited for; and for what may follow the last one.
-PATIENCE = 3
+PATIENCE = 2
 QUIET = 0.1
 
 # Upstream connections that a server closes while a request is on its way are another test's matter.

@@ -141,6 +141,7 @@ fn framing_that_two_servers_may_read_in_two_ways_goes_nowhere() {
         "host: a\r\ncontent-length: -1\r\n",
         "host: a\r\nhost: b\r\ncontent-length: 0\r\n",
         "content-length: 0\r\n",
+        "host: a b\r\ncontent-length: 0\r\n",
     ] {
         let mut client = proxy.client();
         client.send(format!("POST /predict HTTP/1.1\r\n{lines}\r\n0\r\n\r\n").as_bytes());
@@ -200,6 +201,18 @@ fn a_target_in_absolute_form_carries_the_host_that_counts() {
     assert!(request.head.starts_with("POST /predict?x HTTP/1.1"));
     assert_eq!(request.header("host").as_deref(), Some("real.example"));
     assert_eq!(proxy.finished(1)[0].route, "/predict");
+}
+
+/// `GET predict` was once read as a host, and became `GET /` there.
+#[test]
+fn a_target_that_is_not_for_its_method_is_refused() {
+    let origin = Origin::echo();
+    let proxy = setup(&origin.url()).run();
+    for line in ["GET predict", "POST a:80", "GET *"] {
+        let answer = proxy.ask(format!("{line} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes());
+        assert_eq!(answer.status(), 400, "{line}");
+    }
+    assert_eq!(origin.connections(), 0);
 }
 
 #[test]

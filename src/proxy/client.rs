@@ -145,6 +145,7 @@ impl Client {
         presence: &Presence,
         serving: impl Future<Output = ()>,
     ) -> Result<(), Limit> {
+        self.deadlines.watch();
         let mut serving = pin!(serving);
         let mut timer = pin!(time::sleep_until(self.deadlines.next(Instant::now())));
         std::future::poll_fn(|cx: &mut Context<'_>| {
@@ -161,7 +162,13 @@ impl Client {
                     Due::Expired(limit) => return Poll::Ready(Err(limit)),
                     // A client that went takes its request with it.
                     Due::HangUpCheck(_) if presence.hung_up() => return Poll::Ready(Ok(())),
-                    Due::HangUpCheck(next) | Due::Later(next) => next,
+                    Due::HangUpCheck(next) => {
+                        if self.deadlines.answer_is_late(Instant::now()) {
+                            cx.waker().wake_by_ref();
+                        }
+                        next
+                    }
+                    Due::Later(next) => next,
                 };
                 timer.as_mut().reset(next);
             }

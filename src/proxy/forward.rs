@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -205,19 +206,7 @@ pub(super) async fn attempt(
     flight.moved(false);
     let sent = match worker.shared.config.response_timeout {
         None => sent.await,
-        Some(limit) => {
-            let mut sent = pin!(sent);
-            loop {
-                tokio::select! {
-                    biased;
-                    sent = &mut sent => break sent,
-                    () = time::sleep_until(deadline(flight, limit)) => {}
-                }
-                if flight.waiting_since().elapsed() >= limit {
-                    return Err(Failure::ResponseTimeout);
-                }
-            }
-        }
+        Some(limit) => in_time(sent, flight, limit).await?,
     };
     match sent {
         Ok(response) => Ok(Attempt::Answered(response)),
@@ -227,6 +216,46 @@ pub(super) async fn attempt(
             None if flight.is_broken_off() => Err(Failure::BrokenBody),
             None => Err(Failure::Closed(error.into_error())),
         },
+    }
+}
+
+/// Waits until the upstream has kept us waiting for `limit`.
+async fn in_time(
+    sent: impl Future<Output = Sent>,
+    flight: &Flight,
+    limit: Duration,
+) -> Result<Sent, Failure> {
+    let mut sent = pin!(sent);
+    let deadlines = flight.deadlines();
+    let watched = std::future::poll_fn(|cx| {
+        let polled = sent.as_mut().poll(cx);
+        if polled.is_ready() {
+            deadlines.wake_by(None);
+            return polled.map(|sent| Some(Ok(sent)));
+        }
+        let end = deadline(flight, limit);
+        if end <= Instant::now() {
+            deadlines.wake_by(None);
+            return Poll::Ready(Some(Err(Failure::ResponseTimeout)));
+        }
+        match deadlines.wake_by(Some(end)) {
+            true => Poll::Pending,
+            false => Poll::Ready(None),
+        }
+    });
+    if let Some(ended) = watched.await {
+        return ended;
+    }
+    // Streams of one HTTP/2 connection keep their times each for itself.
+    loop {
+        tokio::select! {
+            biased;
+            sent = &mut sent => return Ok(sent),
+            () = time::sleep_until(deadline(flight, limit)) => {}
+        }
+        if flight.waiting_since().elapsed() >= limit {
+            return Err(Failure::ResponseTimeout);
+        }
     }
 }
 

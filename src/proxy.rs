@@ -44,6 +44,7 @@ mod deadlines;
 mod flight;
 mod forward;
 mod forwarded;
+mod framing;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

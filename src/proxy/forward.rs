@@ -30,17 +30,21 @@ use super::upstream_io::UpstreamIo;
 use super::worker::Worker;
 use crate::metrics::connection::Limit;
 
-/// Serves one request of a client's connection.
+/// Serves one request of a client's connection; `fault` is what was wrong with its bytes.
 pub(super) async fn serve(
     client: Rc<Client>,
     request: Request<Incoming>,
+    fault: Option<&'static str>,
 ) -> Result<Response<TapBody<Answer>>, Infallible> {
     let (head, body) = request.into_parts();
     let upgrade = header::upgrade(&head);
     let flight = Flight::begin(&client, &head, upgrade.is_none());
     // From here on, whatever becomes of the body, it is known whether it was read.
     let body = TapBody::new(body, Rc::clone(&flight), Side::Request);
-    let forwarded = forward(&client, &flight, head, body, upgrade).await;
+    let forwarded = match refuse(&flight, &head, &body, upgrade.as_ref(), fault) {
+        Ok(()) => forward(&client, &flight, head, body, upgrade).await,
+        Err(failure) => Err(failure),
+    };
     Ok(forwarded.unwrap_or_else(|failure| failure.answer(&flight)))
 }
 
@@ -51,7 +55,6 @@ async fn forward(
     body: TapBody<Incoming>,
     upgrade: Option<HeaderValue>,
 ) -> Result<Response<TapBody<Answer>>, Failure> {
-    refuse(flight, &head, &body, upgrade.as_ref())?;
     let worker = &*client.worker;
     let limits = &worker.shared.config.limits;
     let upstream = worker.shared.upstream_of(flight.model());
@@ -108,12 +111,16 @@ fn refuse(
     head: &request::Parts,
     body: &impl Body,
     upgrade: Option<&HeaderValue>,
+    fault: Option<&'static str>,
 ) -> Result<(), Failure> {
     if !flight.is_admitted() {
         flight.limited(Limit::MaxInFlight);
         return Err(Failure::Overload);
     }
-    if let Some(fault) = header::fault(head).or_else(|| http2::fault(head)) {
+    let fault = fault
+        .or_else(|| header::fault(head))
+        .or_else(|| http2::fault(head));
+    if let Some(fault) = fault {
         return Err(Failure::BadRequest(fault));
     }
     if head.method == Method::CONNECT {

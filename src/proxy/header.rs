@@ -24,7 +24,7 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 const MAX_ENCODING: usize = 64;
 
 /// Why a request cannot be passed on, or `None`. hyper has already refused lengths that
-/// contradict each other, and chunked bodies on HTTP/1.0.
+/// contradict each other, and chunked bodies on HTTP/1.0; a length beside chunks it hides.
 pub(super) fn fault(head: &request::Parts) -> Option<&'static str> {
     let headers = &head.headers;
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
@@ -37,29 +37,31 @@ pub(super) fn fault(head: &request::Parts) -> Option<&'static str> {
             return Some("content-length and transfer-encoding exclude each other");
         }
     }
-    let target = &head.uri;
-    if target.authority().is_some() && target.scheme().is_none() && head.method != Method::CONNECT {
-        // `GET example:80`: taken for a host it would go on as `GET /`, which nobody asked for.
-        return Some("the target is neither a path nor an absolute URL");
-    }
-    if target.path() == "*" && head.method != Method::OPTIONS {
-        return Some("only OPTIONS has the target *");
-    }
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (None, _) if head.version == Version::HTTP_11 => Some("the host header is missing"),
-        (None, _) => None,
-        (Some(host), None) if is_host(host) => None,
-        (Some(_), None) => Some("the host header is no host with or without a port"),
         (Some(_), Some(_)) => Some("there is more than one host header"),
+        (Some(host), None) if !host.as_bytes().iter().all(in_host) => {
+            Some("the host header is no host with or without a port")
+        }
+        _ => misplaced(&head.method, &head.uri),
     }
 }
 
-/// Whether a `Host` is empty, or a host as RFC 9112, 3.2 has it: two readers of anything else
-/// (`a/b`, `a@b`, `a, b`) may find two hosts in it.
-fn is_host(value: &HeaderValue) -> bool {
-    let bytes = value.as_bytes();
-    bytes.is_empty() || !bytes.contains(&b'@') && uri::Authority::try_from(bytes).is_ok()
+/// Why a target is not one for its method (RFC 9112, 3.2), or `None`.
+fn misplaced(method: &Method, target: &Uri) -> Option<&'static str> {
+    // `GET name` is read as an authority, which only CONNECT may name without a scheme.
+    if target.scheme().is_none() && target.authority().is_some() && method != Method::CONNECT {
+        return Some("the target begins with neither a slash nor a scheme");
+    }
+    (target.path() == "*" && method != Method::OPTIONS)
+        .then_some("the target * is for OPTIONS alone")
+}
+
+/// Whether a byte may stand in `Host`: in a name, an address or a port (RFC 3986, 3.2.2). Of anything
+/// else (`a/b`, `a@b`, `a, b`) two readers may make two hosts.
+fn in_host(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%:[]".contains(byte)
 }
 
 /// The one protocol a request asks to switch to. `None` where it asks for none, for several, or for
@@ -323,9 +325,35 @@ mod tests {
                 ("content-length", "3"),
             ],
             &[("host", "a"), ("host", "a")],
+            &[("host", "a b")],
+            &[("host", "a/b")],
+            &[("host", "a@b")],
             &[],
         ] {
             assert!(fault(&request("/", bad)).is_some(), "{bad:?}");
+        }
+        for host in ["", "model_1:8080", "[::1]:80", "127.0.0.1", "m%C3%B6del"] {
+            assert_eq!(fault(&request("/", &[("host", host)])), None, "{host}");
+        }
+    }
+
+    #[test]
+    fn refuses_targets_that_are_not_for_their_method() {
+        let told = |method: &str, target: &str| {
+            let mut head = request(target, &[("host", "a")]);
+            head.method = method.parse().unwrap();
+            fault(&head).is_some()
+        };
+        for (method, target) in [("GET", "predict"), ("POST", "a:80"), ("GET", "*")] {
+            assert!(told(method, target), "{method} {target}");
+        }
+        for (method, target) in [
+            ("GET", "/predict"),
+            ("GET", "http://a"),
+            ("OPTIONS", "*"),
+            ("CONNECT", "a:80"),
+        ] {
+            assert!(!told(method, target), "{method} {target}");
         }
     }
 
@@ -345,7 +373,7 @@ mod tests {
         for bad in ["a", "a:80", "u@a:80"] {
             assert!(fault(&request(bad, &host)).is_some(), "{bad}");
         }
-        for good in ["/a:80", "*", "http://a"] {
+        for good in ["/a:80", "http://a"] {
             assert_eq!(fault(&request(good, &host)), None, "{good}");
         }
     }

@@ -68,7 +68,7 @@ struct Local;
 pub(super) async fn serve(client: Rc<Client>, stream: Stream) {
     let worker = Rc::clone(&client.worker);
     let serving = Rc::clone(&client);
-    let service = service_fn(move |request| forward::serve(Rc::clone(&serving), request));
+    let service = service_fn(move |request| forward::serve(Rc::clone(&serving), request, None));
     let limits = &worker.shared.config.limits;
     let connection = server::Builder::new(Local)
         .timer(TokioTimer::new())

@@ -263,11 +263,17 @@ impl Worker {
             Some(Opened::Http2(stream)) => return http2::serve(client, stream).await,
             Some(Opened::Http1(stream)) => stream,
         };
-        let io = ClientIo::new(stream, Rc::clone(&client.deadlines));
+        let io = ClientIo::new(
+            stream,
+            Rc::clone(&client.deadlines),
+            Rc::clone(&client.framing),
+        );
         let presence = io.presence();
         if let Err(limit) = client.in_time(&presence, client.serve(io)).await {
             self.observer.limited(limit);
-            if client.deadlines.within_head() {
+            if limit == Limit::WriteTimeout {
+                presence.reset_on_close();
+            } else if client.deadlines.within_head() {
                 presence.try_write(HEADER_TIMEOUT);
             }
         }

@@ -114,6 +114,9 @@ impl Driftd {
         let mut command = Command::new(&settings.driftd);
         command.args(["run", "--config"]).arg(config);
         command.current_dir(folder).stdin(Stdio::null());
+        // Ours, and unknown to it.
+        command.env_remove("DRIFTD_BENCH_ENVOY");
+        command.env_remove("DRIFTD_BENCH_PYTHON");
         command.stdout(Stdio::piped()).stderr(log);
         let mut server = Server::spawn("driftd", command)?;
         let mut address = || {

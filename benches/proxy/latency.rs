@@ -37,15 +37,17 @@ pub(crate) fn measure(settings: &Settings) -> Result<Findings, String> {
     }
     let tap = tapped(&field)?.since(before);
     let mut found = Findings::default();
-    found.table(
-        "One connection, each request after the answer to the one before",
-        &singles,
+    let _ = writeln!(
+        found.text,
+        "One connection, each request after the answer to the one before, µs:\n"
     );
-    let title = format!(
-        "{} requests/s of 1 to 10 KB over {} connections by a schedule, timed from when each was due",
+    found.table("one connection", &singles);
+    let _ = writeln!(
+        found.text,
+        "{} requests/s of 1 to 10 KB over {} connections by a schedule, timed from when each was due, µs:\n",
         RATE.0, RATE.1
     );
-    found.table(&title, &steady);
+    found.table("fixed rate", &steady);
     let _ = writeln!(
         found.text,
         "driftd, whole, committed {} of {} exchanges, of which {sent} came by the schedule.",
@@ -72,7 +74,7 @@ impl Findings {
     fn table(&mut self, title: &str, rounds: &[Vec<Latency>]) {
         let _ = writeln!(
             self.text,
-            "{title}, µs:\n\n| | p50 | p99 | p50 added | × nginx |\n|---|---|---|---|---|"
+            "| | p50 | × nginx | p99 | p50 added | × nginx |\n|---|---|---|---|---|---|"
         );
         let added = |who: Who| -> Vec<f64> {
             let direct = &rounds[Who::Direct as usize];
@@ -81,12 +83,25 @@ impl Findings {
         };
         for who in Who::ALL {
             let [p50, p99] = medians(&rounds[who as usize]);
-            let _ = write!(self.text, "| {} | {p50:.1} | {p99:.0} |", who.name());
+            let whole = rounds[who as usize]
+                .iter()
+                .zip(&rounds[Who::Nginx as usize]);
+            let whole = Median::of(whole.map(|(ours, nginx)| ours.p50 / nginx.p50));
+            let _ = write!(
+                self.text,
+                "| {} | {p50:.1} | {whole} | {p99:.0} |",
+                who.name()
+            );
             if who == Who::Direct {
                 self.text += " | |\n";
                 continue;
             }
-            let ratio = Median::ratio(&added(who), &added(Who::Nginx));
+            // Where nginx was faster than its upstream there is nothing to compare with.
+            let nginx = added(Who::Nginx).into_iter();
+            let nginx: Vec<f64> = nginx
+                .map(|it| if it > 0.0 { it } else { f64::NAN })
+                .collect();
+            let ratio = Median::ratio(&added(who), &nginx);
             let _ = writeln!(self.text, " {:.1} | {ratio} |", Median::of(added(who)));
             if matches!(who, Who::Tap | Who::Whole) {
                 let what = format!("{}, {title}: added p50 × nginx", who.name());

@@ -202,7 +202,8 @@ fn version(program: &Path, flag: &str) -> Option<String> {
     // HAProxy adds its home page and Envoy the path of the program.
     let words: Vec<&str> = line.split_whitespace().take(3).collect();
     match line.split_once("version:") {
-        Some((_, version)) => Some(format!("Envoy {}", version.trim())),
+        // A commit, then the version.
+        Some((_, version)) => Some(format!("Envoy {}", version.split('/').nth(1)?)),
         None => Some(words.join(" ")),
     }
 }

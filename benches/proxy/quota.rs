@@ -86,27 +86,28 @@ pub(crate) fn measure(settings: &Settings) -> Result<Findings, String> {
     checks.iter_mut().for_each(Vec::dedup);
     let [made, none] = checks.map(|ends| ends.len() - 1);
     let seconds = figure(both[0].admin, "driftd_drift_check_duration_seconds{")?;
-    found.text = format!(
-        "300 features, 10,000 rows compared, {} requests/s. One driftd makes a check each second or, where it is not \
-         through by then, one after the other: at least {made} ended while it was loaded, the last of which took \
-         {:.2} s by the clock. The other one makes none.\n\n\
-         | checks | p50 µs | p99 µs | p50 × without |\n|---|---|---|---|\n",
-        RATE.0,
-        seconds.unwrap_or(f64::NAN)
-    );
-    let [on, off] = &latencies;
-    let p50 = |rounds: &[Latency]| -> Vec<f64> { rounds.iter().map(|round| round.p50).collect() };
-    let [median, p99] = medians(on);
-    let ratio = Median::ratio(&p50(on), &p50(off));
-    let _ = writeln!(found.text, "| on | {median:.0} | {p99:.0} | {ratio} |");
-    let [median, p99] = medians(off);
-    let _ = writeln!(found.text, "| off | {median:.0} | {p99:.0} | |");
+    found.text = table(made, seconds.unwrap_or(f64::NAN), &latencies);
     if made == 0 || none > 0 {
         found.missed.push(format!(
             "half a core: {made} checks ended in the driftd that makes them, {none} in the other"
         ));
     }
     Ok(found)
+}
+
+/// Latencies with checks and without; `made` checks ended, and the last took `seconds`.
+fn table(made: usize, seconds: f64, [on, off]: &[Vec<Latency>; 2]) -> String {
+    let p50 = |rounds: &[Latency]| -> Vec<f64> { rounds.iter().map(|round| round.p50).collect() };
+    let ratio = Median::ratio(&p50(on), &p50(off));
+    let ([on, on99], [off, off99]) = (medians(on), medians(off));
+    format!(
+        "300 features, 10,000 rows compared, {} requests/s. One driftd makes a check each second or, where it is not \
+         through by then, one after the other: at least {made} ended while it was loaded, the last of which took \
+         {seconds:.2} s by the clock. The other one makes none.\n\n\
+         | checks | p50 µs | p99 µs | p50 × without |\n|---|---|---|---|\n\
+         | on | {on:.0} | {on99:.0} | {ratio} |\n| off | {off:.0} | {off99:.0} | |\n",
+        RATE.0
+    )
 }
 
 /// Waits until a check has compared the whole span.

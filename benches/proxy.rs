@@ -110,14 +110,19 @@ fn run(settings: &Settings) -> Result<bool, String> {
             continue;
         }
         eprintln!("{}", section.title());
-        let found = match section {
-            Section::Throughput => throughput::measure(settings)?,
-            Section::Latency => latency::measure(settings)?,
-            Section::Metrics => recording::measure(settings),
-            Section::Memory => memory::measure(settings)?,
-            Section::Quota => quota::measure(settings)?,
-            Section::Flask => flask::measure(settings)?,
+        let measured = match section {
+            Section::Throughput => throughput::measure(settings),
+            Section::Latency => latency::measure(settings),
+            Section::Metrics => Ok(recording::measure(settings)),
+            Section::Memory => memory::measure(settings),
+            Section::Quota => quota::measure(settings),
+            Section::Flask => flask::measure(settings),
         };
+        // What went before is not lost by what fails after it.
+        let found = measured.unwrap_or_else(|problem| Findings {
+            text: format!("Failed: {problem}\n"),
+            missed: vec![format!("{}: {problem}", section.title())],
+        });
         text += &format!("\n### {}\n\n{}", section.title(), found.text);
         missed.extend(found.missed);
     }

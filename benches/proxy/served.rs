@@ -1,6 +1,5 @@
 //! driftd's proxy and tap by themselves, in a process of their own.
 
-use std::io::Write as _;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,9 +63,6 @@ pub(crate) fn serve(upstream: &str) -> Result<(), String> {
     let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     println!("{address}");
-    std::io::stdout()
-        .flush()
-        .map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -12,6 +12,7 @@
 
 mod accept;
 mod check;
+mod explain;
 mod health;
 mod init;
 mod output;
@@ -57,6 +58,8 @@ enum Command {
     Check(check::Arguments),
     /// Say what a window file holds, without a running driftd
     Report(report::Arguments),
+    /// Say how a request's body is read, into which rows, and if not, why not
+    Explain(explain::Arguments),
     /// Write a compact profile of a reference file, without its rows
     Profile(profile::Arguments),
     /// Tell a running driftd that drift is the new normal: no alerts until it grows or time runs out
@@ -140,6 +143,7 @@ pub fn main() -> ExitCode {
         Command::Config(args) => show::show(args),
         Command::Check(args) => check::check(&args),
         Command::Report(args) => report::report(&args),
+        Command::Explain(args) => explain::explain(args),
         Command::Profile(args) => profile::profile(&args),
         Command::Accept(args) => accept::accept(args),
         Command::Unaccept(args) => accept::unaccept(args),

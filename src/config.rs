@@ -6,12 +6,16 @@
 
 mod access;
 mod drift;
+mod limits;
 mod models;
 mod problem;
 mod section;
+mod serving;
 mod sources;
+mod tap;
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,6 +24,7 @@ use config::Value;
 pub use access::{Access, admin_access};
 pub use models::{FeatureOverride, Model};
 pub use problem::{Problem, Problems};
+pub use serving::Serving;
 pub use sources::Given;
 
 use crate::admin::TokenSource;
@@ -43,15 +48,14 @@ const DEFAULT_WINDOW: &str = "driftd.db";
 const DEFAULT_KEEP_ROWS: u64 = 100_000;
 const DEFAULT_KEEP_FOR: Duration = Duration::from_secs(30 * 86_400);
 const DEFAULT_MAX_BYTES: u64 = 1 << 30;
-/// Larger than nearly every prediction request; what is longer passes all the same.
-const DEFAULT_MAX_BODY: u64 = 1 << 20;
-const DEFAULT_QUEUE: u64 = 32 << 20;
 
 /// The validated configuration of one process.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where prediction traffic comes in.
-    pub listen: SocketAddr,
+    pub listen: proxy::Address,
+    /// How it is taken and let go.
+    pub serving: Serving,
     /// Where page, API and metrics are served.
     pub admin: SocketAddr,
     /// Where `/metrics` and health alone are served as well.
@@ -70,10 +74,16 @@ pub struct Config {
     pub upstream: proxy::Upstream,
     /// How long an upstream may take to begin its answer; `None`: as long as it likes.
     pub upstream_timeout: Option<Duration>,
+    /// What clients may take, and what upstreams are told of them.
+    pub limits: proxy::Limits,
+    /// Client connections open at once; `None`: as many as open files allow, up to 10,000.
+    pub max_connections: Option<NonZeroUsize>,
     /// What the tap may hold.
     pub tap: proxy::TapConfig,
     /// Exchanges left out of the window, of any model.
     pub exclude: Vec<proxy::Exclude>,
+    /// Headers stored of each exchange.
+    pub headers: proxy::HeaderList,
     /// Share of the exchanges kept.
     pub sample: proxy::Sample,
     /// When and how checks are made.
@@ -131,7 +141,8 @@ fn validate(value: Value, base: &Path, warnings: Vec<String>) -> Result<Config, 
     let problems = Collector::default();
     let mut top = Section::new("", value, &problems);
 
-    let listen = top.address("listen");
+    let listen = serving::listen(&mut top);
+    let serving = serving::read(&mut top, base);
     let admin = top.address("admin");
     let admin_token = token(&mut top, base);
     let metrics = top.address("metrics");
@@ -174,7 +185,16 @@ fn validate(value: Value, base: &Path, warnings: Vec<String>) -> Result<Config, 
         },
     );
     let window = window(top.section("window"), base);
-    let (tap, exclude, sample) = tap(top.section("tap"));
+    let limits::Proxy {
+        limits,
+        max_connections,
+    } = limits::read(top.section("proxy"));
+    let tap::Tap {
+        limits: tap,
+        exclude,
+        headers,
+        sample,
+    } = tap::read(top.section("tap"));
     let models = models::models(&mut top, base, &common, &drift);
     coherent(&top, &window, &drift);
     learnable(&top, &window, &models);
@@ -184,7 +204,8 @@ fn validate(value: Value, base: &Path, warnings: Vec<String>) -> Result<Config, 
     let fallback = || DEFAULT_ADMIN.parse().ok();
     let config = (|| {
         Some(Config {
-            listen: listen.or_else(|| DEFAULT_LISTEN.parse().ok())?,
+            listen: listen.or_else(|| proxy::Address::parse(DEFAULT_LISTEN).ok())?,
+            serving,
             admin: admin.or_else(fallback)?,
             admin_token,
             metrics,
@@ -196,8 +217,11 @@ fn validate(value: Value, base: &Path, warnings: Vec<String>) -> Result<Config, 
             upstream: (common.upstream)
                 .or_else(|| models.first().map(|model| model.upstream.clone()))?,
             upstream_timeout: upstream_timeout.unwrap_or(Some(DEFAULT_UPSTREAM_TIMEOUT)),
+            limits,
+            max_connections,
             tap,
             exclude,
+            headers,
             sample,
             drift,
             reference_max_bytes,
@@ -282,45 +306,6 @@ fn window(mut section: Section<'_>, base: &Path) -> window::Config {
     };
     section.finish();
     config
-}
-
-fn tap(mut section: Section<'_>) -> (proxy::TapConfig, Vec<proxy::Exclude>, proxy::Sample) {
-    let bytes = |given: Option<u64>, default| {
-        usize::try_from(given.unwrap_or(default)).unwrap_or(usize::MAX)
-    };
-    let max_body = bytes(section.bytes("max_body"), DEFAULT_MAX_BODY);
-    let queue = bytes(section.bytes("queue"), DEFAULT_QUEUE);
-    if queue < 2 * max_body {
-        let message = format!(
-            "the queue must hold both bodies of an exchange: write at least {} or lower tap.max_body",
-            bytesize::ByteSize(2 * max_body as u64).display().iec()
-        );
-        section.lacks("queue", message);
-    }
-    let right = "a share between 0 and 1 such as 0.1, or a rate such as \"200/s\"";
-    let sample = section.parse("sample", right, |text| {
-        proxy::Sample::parse(text).map_err(|_| String::new())
-    });
-    let mut exclude = Vec::new();
-    for mut item in section.sections("exclude") {
-        match (item.string("header"), item.string("prefix")) {
-            (Some(header), Some(prefix)) => match proxy::Exclude::new(&header, &prefix) {
-                Ok(rule) => exclude.push(rule),
-                Err(error) => item.lacks("header", error.to_string()),
-            },
-            _ => item.lacks(
-                "",
-                "write { header = \"user-agent\", prefix = \"kube-probe\" }".to_owned(),
-            ),
-        }
-        item.finish();
-    }
-    section.finish();
-    (
-        proxy::TapConfig { max_body, queue },
-        exclude,
-        sample.unwrap_or(proxy::Sample::Share(1.0)),
-    )
 }
 
 #[cfg(test)]

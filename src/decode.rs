@@ -1,20 +1,21 @@
 //! Bodies to rows: one exchange's request and response, read into the model's columns.
 //!
-//! A body is JSON, plain or gzipped. `dialect::DIALECTS` lists the shapes that are understood, in
+//! A body is JSON, plain or compressed (`encoding`). `dialect::DIALECTS` lists the shapes that are understood, in
 //! the order they are tried; a new one is a small file beside it. A dialect only says where rows and
 //! answers stand; `frame` and `answer` check them against the model's columns.
 //!
 //! Invariant: pure and total. Any bytes give rows or a reason, never a panic; what is allocated is
-//! bounded by the body's size, [`MAX_ROWS`] and [`MAX_CELLS`]. It knows nothing of HTTP, SQL, clocks,
+//! bounded by the body's size, decompressed, [`MAX_ROWS`] and [`MAX_CELLS`]. It knows nothing of HTTP, SQL, clocks,
 //! or of status codes: the caller decides which exchanges are worth decoding.
 
-use crate::exchange::{CapturedBody, Exchange};
+use crate::exchange::{CapturedBody, Ending, Exchange};
 use crate::feature::Cell;
 use crate::model::{Row, Schema};
 
 mod answer;
 mod body;
 mod dialect;
+mod encoding;
 mod fault;
 mod frame;
 mod json;
@@ -51,6 +52,24 @@ pub struct Decoded {
     pub response_problem: Option<String>,
 }
 
+/// What the bodies of one exchange were taken for, and what they gave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explained {
+    /// The shape of the request, as an example of it; `None` where no known one was found.
+    pub request: Option<&'static str>,
+    /// The shape of the response.
+    pub response: Option<&'static str>,
+    /// What [`Decoder::exchange`] says.
+    pub decoded: Result<Decoded, Undecodable>,
+}
+
+/// The shapes that were recognised on the way.
+#[derive(Debug, Default)]
+struct Shapes {
+    request: Option<&'static str>,
+    response: Option<&'static str>,
+}
+
 /// A request that gives no rows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
@@ -71,35 +90,66 @@ impl Decoder {
         }
     }
 
-    /// The rows of `exchange`. A gzipped body may grow to `max_body` bytes, no further.
+    /// The rows of `exchange`. A compressed body may grow to `max_body` bytes, no further. The
+    /// response of an exchange that broke off is not read: half a number is another number.
     ///
     /// # Errors
     ///
     /// [`Undecodable`] where the request gives no rows. A response that cannot be read is no error:
     /// the features are worth keeping, and [`Decoded::response_problem`] says what was wrong.
     pub fn exchange(&self, exchange: &Exchange, max_body: usize) -> Result<Decoded, Undecodable> {
-        let mut rows = self
-            .request(&exchange.request, max_body)
-            .map_err(|fault| Undecodable {
-                reason: fault.to_string(),
-            })?;
-        let response_problem = self
-            .response(&exchange.response, max_body, &mut rows)
-            .err()
-            .map(|fault| format!("response: {fault}"));
+        self.read(exchange, max_body, &mut Shapes::default())
+    }
+
+    /// The rows of `exchange`, and what its bodies were taken for.
+    #[must_use]
+    pub fn explain(&self, exchange: &Exchange, max_body: usize) -> Explained {
+        let mut shapes = Shapes::default();
+        let decoded = self.read(exchange, max_body, &mut shapes);
+        let Shapes { request, response } = shapes;
+        Explained {
+            request,
+            response,
+            decoded,
+        }
+    }
+
+    fn read(
+        &self,
+        exchange: &Exchange,
+        max_body: usize,
+        shapes: &mut Shapes,
+    ) -> Result<Decoded, Undecodable> {
+        let rows = self.request(&exchange.request, max_body, shapes);
+        let mut rows = rows.map_err(|fault| Undecodable {
+            reason: fault.to_string(),
+        })?;
+        let response_problem = match exchange.ending {
+            Ending::Complete => self
+                .response(&exchange.response, max_body, &mut rows, shapes)
+                .err()
+                .map(|fault| format!("response: {fault}")),
+            broken => Some(broken.reason().to_owned()),
+        };
         Ok(Decoded {
             rows,
             response_problem,
         })
     }
 
-    fn request(&self, body: &CapturedBody, max_body: usize) -> Result<Vec<Row>, Fault> {
+    fn request(
+        &self,
+        body: &CapturedBody,
+        max_body: usize,
+        shapes: &mut Shapes,
+    ) -> Result<Vec<Row>, Fault> {
         let body = body::read(body, max_body)?;
-        let frame = dialect::DIALECTS
-            .iter()
-            .filter_map(|dialect| dialect.request)
-            .find_map(|request| request(&body, &self.layout))
-            .unwrap_or_else(|| Err(dialect::unknown_request(&body, &self.layout)))?;
+        let found = dialect::DIALECTS.iter().find_map(|dialect| {
+            let frame = (dialect.request?)(&body, &self.layout)?;
+            shapes.request = Some(dialect.request_example);
+            Some(frame)
+        });
+        let frame = found.unwrap_or_else(|| Err(dialect::unknown_request(&body, &self.layout)))?;
         frame.rows(&self.layout)
     }
 
@@ -109,17 +159,20 @@ impl Decoder {
         body: &CapturedBody,
         max_body: usize,
         rows: &mut [Row],
+        shapes: &mut Shapes,
     ) -> Result<(), Fault> {
         let outputs = self.layout.outputs.len();
         if outputs == 0 {
             return Ok(());
         }
         let body = body::read(body, max_body)?;
-        let answers = dialect::DIALECTS
-            .iter()
-            .filter_map(|dialect| dialect.response)
-            .find_map(|response| response(&body, &self.layout))
-            .unwrap_or_else(|| Err(dialect::unknown_response(&body, &self.layout)))?;
+        let found = dialect::DIALECTS.iter().find_map(|dialect| {
+            let answers = (dialect.response?)(&body, &self.layout)?;
+            shapes.response = Some(dialect.response_example);
+            Some(answers)
+        });
+        let answers =
+            found.unwrap_or_else(|| Err(dialect::unknown_response(&body, &self.layout)))?;
         let cells = answers.cells(rows.len(), &self.layout)?;
         for (row, answer) in rows.iter_mut().zip(cells.chunks_exact(outputs)) {
             row[self.layout.features.len()..].clone_from_slice(answer);

@@ -6,6 +6,7 @@
 //! In reading order:
 //! - [`reference`]: the sorted reference columns a model is compared with; [`numbers`], [`text`]
 //! - [`row`], [`current`]: the rows under comparison, an even sample of a span of the window
+//! - [`season`]: the reference's rows of the same hours, for spans shorter than a day
 //! - [`live`]: one model's reference and rows, shared by recorder and monitor; [`coverage`]
 //! - [`ks`], [`kstwo`], [`chi2`], [`fisher`], [`conditional`], [`range`]: the tests, equal to
 //!   scipy's; [`effect`]: sizes of a change; [`memo`]: what they cost once only
@@ -47,6 +48,7 @@ pub mod report;
 mod root;
 pub mod row;
 mod saddle_point;
+pub mod season;
 pub mod since;
 pub mod text;
 pub mod together;

@@ -34,8 +34,28 @@ pub struct Exchange {
     pub request: CapturedBody,
     /// The response's body.
     pub response: CapturedBody,
+    /// Its headers, as far as the configuration lists them.
+    pub headers: CapturedHeaders,
     /// How the exchange ended.
     pub ending: Ending,
+}
+
+/// The headers of one exchange that may be stored, each once, in the configuration's order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CapturedHeaders {
+    /// The client's.
+    pub request: Vec<CapturedHeader>,
+    /// The upstream's.
+    pub response: Vec<CapturedHeader>,
+}
+
+/// One header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CapturedHeader {
+    /// Its name, in lower case.
+    pub name: Arc<str>,
+    /// Its value, of several lines joined by `, `; cut where it is long.
+    pub value: Box<str>,
 }
 
 /// The captured part of one body.
@@ -111,6 +131,7 @@ impl Exchange {
             upstream: self.upstream,
             request: self.request.take_head(),
             response: self.response.take_head(),
+            headers: std::mem::take(&mut self.headers),
             ending: self.ending,
         }
     }

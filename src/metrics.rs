@@ -6,6 +6,7 @@
 //!
 //! - [`catalogue`]: names, labels and help of every series
 //! - [`traffic`]: requests, counted per thread
+//! - [`connection`]: limits that acted, tunnels
 //! - [`tap`]: what became of each exchange offered to the tap
 //!
 //! Scalars are OpenTelemetry instruments; request histograms, the latency summary and everything
@@ -30,6 +31,7 @@ use self::traffic::Traffic;
 
 pub mod catalogue;
 mod collector;
+pub mod connection;
 mod drift;
 mod family;
 mod latency;
@@ -168,6 +170,7 @@ impl Sources {
             active: slots
                 .map(|(slot, name)| (name.to_owned(), self.traffic.active(slot)))
                 .collect(),
+            connections: self.traffic.connections(),
             report: self.report.load_full(),
         }
     }

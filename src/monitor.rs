@@ -54,7 +54,8 @@ pub struct Config {
     pub fast: Option<Span>,
     /// False alarms allowed for the process.
     pub allowance: Allowance,
-    /// How long the traffic takes to go through all it does; a shorter span only warns.
+    /// How long the traffic takes to go through all it does; a shorter span is compared with the same
+    /// hours of the reference where it knows them, else it only warns.
     pub season: Option<Duration>,
     /// How columns without a policy of their own are decided.
     pub policy: Policy,

@@ -1,4 +1,4 @@
-//! The HTTP/1.1 reverse proxy and its tap.
+//! The reverse proxy, for HTTP/1.1 and HTTP/2, and its tap.
 //!
 //! Requests go to the model server and answers back with their bodies unchanged, frame by frame.
 //! What passes is copied, up to a cap, into a byte-budgeted queue that another stage polls.
@@ -12,41 +12,67 @@
 //! |---|---|
 //! | `listener`, `serve`, `worker` | accept, hand out to one thread per core, drain |
 //! | `forward`, `header`, `identity`, `answer` | one exchange: heads, ids, retries, timeouts, our own answers |
-//! | `upstream`, `connections` | where the upstream is; connections kept to it |
+//! | `opening`, `stream`, `tls` | what a client speaks; the bytes of a connection, with or without TLS |
+//! | `http2`, `lingering` | HTTP/2 to clients and upstreams |
+//! | `upstream`, `upstream_io`, `connections` | where the upstream is; connections kept to it |
+//! | `client`, `client_io`, `limits`, `deadlines` | what a client may take, and how long |
+//! | `forwarded`, `tunnel` | what the upstream is told of the client; other protocols |
 //! | `flight`, `body`, `tap`, `sample` | what is measured and copied as an exchange passes |
 //!
 //! What a proxy must change: hop-by-hop headers go, `x-request-id` is added where absent and
-//! echoed, `Expect` is answered here, an upstream's missing `date` is added, header names are
-//! written in lower case. For now an `Upgrade` is not passed on and `CONNECT` is refused.
+//! echoed, `X-Forwarded-…` are set, `Expect` is answered here, an upstream's missing `date` is added,
+//! header names are written in lower case. An `Upgrade` to one protocol other than HTTP/2 is passed
+//! on and not tapped; `CONNECT` is refused.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::exchange::{DropReason, Outcome};
+use crate::metrics::connection::{Direction, Limit};
 use crate::metrics::traffic::Observation;
 use crate::model::Routes;
 
 mod answer;
 mod body;
 mod capture;
+mod client;
+mod client_io;
 mod connections;
+mod deadlines;
 mod flight;
 mod forward;
+mod forwarded;
 mod header;
+mod http2;
 mod identity;
+mod limits;
+mod lingering;
 mod listener;
+mod opening;
 mod readiness;
 mod sample;
 mod serve;
+mod stream;
 mod tap;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "proxy/without_tls.rs"]
+mod tls;
+mod tunnel;
 mod upstream;
+mod upstream_io;
 mod worker;
 
-pub use listener::Listener;
-pub use readiness::{Readiness, UpstreamState};
+pub use capture::HeaderList;
+pub use limits::{Forwarded, Limits};
+pub use listener::{Address, Listener};
+pub use readiness::{Prober, Readiness, UpstreamState};
 pub use sample::{Exclude, Sample};
 pub use tap::{Tap, TapBytes, TapConfig, TapReceiver, TapState, Tapped, tap};
+pub use tls::{ClientTls, ServerTls};
 pub use upstream::Upstream;
 
 /// How long to try all addresses of an upstream. Five seconds cover a lost SYN and its first
@@ -56,10 +82,6 @@ pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an upstream connection may idle and be used again: below gunicorn's two seconds, so
 /// that the upstream hardly ever closes a connection just as a request is written to it.
 pub const DEFAULT_UPSTREAM_IDLE: Duration = Duration::from_secs(1);
-
-/// How long a client may take over a request's head, and how long a kept-alive connection may
-/// idle (hyper has one timer for both): above the 60 s of common load balancers.
-pub const DEFAULT_CLIENT_IDLE: Duration = Duration::from_secs(75);
 
 /// Client connections open at once; beyond it new ones wait in the kernel's backlog.
 pub const DEFAULT_MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
@@ -71,6 +93,8 @@ pub struct Config {
     pub upstream: Upstream,
     /// The models, in the order of the configuration: their index is the one in [`Routes`].
     pub models: Vec<ModelConfig>,
+    /// The headers the tap captures.
+    pub headers: HeaderList,
     /// Worker threads, each with a runtime of its own.
     pub threads: NonZeroUsize,
     /// Client connections open at once. Over it nothing is accepted until one ends, so that
@@ -83,8 +107,25 @@ pub struct Config {
     pub response_timeout: Option<Duration>,
     /// How long an upstream connection may idle and still be used.
     pub upstream_idle: Duration,
-    /// How long a client may take over a head, or idle between requests.
-    pub client_idle: Duration,
+    /// What clients may take, and what upstreams are told of them.
+    pub limits: Limits,
+    /// TLS towards clients.
+    pub tls: Option<ServerTls>,
+    /// TLS towards the upstreams whose address asks for it.
+    pub upstream_tls: Option<ClientTls>,
+    /// Whether every request goes to its upstream over HTTP/2, as gRPC calls do in any case.
+    pub upstream_http2: bool,
+}
+
+/// The files TLS towards clients is made of, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, followed by those between it and its root.
+    pub certificate: PathBuf,
+    /// Its private key, unencrypted.
+    pub key: PathBuf,
+    /// Whose certificates clients must show; `None`: they need none.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// What the proxy needs to know of one model.
@@ -113,6 +154,16 @@ pub trait Observer {
     fn dropped(&self, model: usize, reason: DropReason);
     /// An exchange went to the tap with a body that was longer than the cap.
     fn truncated(&self, model: usize);
+    /// A limit acted.
+    fn limited(&self, limit: Limit);
+    /// What came on a connection is no HTTP request.
+    fn malformed(&self);
+    /// A connection became a tunnel; one [`Observer::tunnel_closed`] follows.
+    fn tunnel_opened(&self);
+    /// A tunnel is over.
+    fn tunnel_closed(&self);
+    /// Bytes passed through a tunnel.
+    fn tunnelled(&self, direction: Direction, bytes: u64);
 }
 
 /// An observer as threads share it.
@@ -131,7 +182,9 @@ pub struct Drained {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An upstream address that cannot be one.
-    #[error("{value:?} is not an upstream: {reason}; write http://host:port or unix:/path.sock")]
+    #[error(
+        "{value:?} is not an upstream: {reason}; write http://host:port, https://host:port or unix:/path.sock"
+    )]
     Upstream {
         /// What was written.
         value: String,
@@ -144,9 +197,40 @@ pub enum Error {
         /// What was written.
         value: String,
     },
+    /// A file TLS needs that cannot be used.
+    #[error("{key}: {}: {reason}", path.display())]
+    Tls {
+        /// The setting.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it and what would be right.
+        reason: String,
+    },
     /// A header name that cannot be one.
     #[error("{value:?} is not a header name")]
     Header {
+        /// What was written.
+        value: String,
+    },
+    /// A header that lets its bearer in.
+    #[error("{value:?} holds a secret and is never captured; leave it out")]
+    SecretHeader {
+        /// What was written.
+        value: String,
+    },
+    /// Too long a list of headers.
+    #[error(
+        "{count} headers are too many: at most {} are captured",
+        capture::MAX_HEADERS
+    )]
+    ManyHeaders {
+        /// How many were listed.
+        count: usize,
+    },
+    /// A path that cannot begin one.
+    #[error("{value:?} is not the beginning of a path; write such as \"/healthz\"")]
+    Path {
         /// What was written.
         value: String,
     },
@@ -185,12 +269,16 @@ impl Config {
         Self {
             upstream,
             models: Vec::new(),
+            headers: HeaderList::default(),
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             max_connections: DEFAULT_MAX_CONNECTIONS,
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
             response_timeout: None,
             upstream_idle: DEFAULT_UPSTREAM_IDLE,
-            client_idle: DEFAULT_CLIENT_IDLE,
+            limits: Limits::default(),
+            tls: None,
+            upstream_tls: None,
+            upstream_http2: false,
         }
     }
 }
@@ -209,6 +297,12 @@ impl Proxy {
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         self.shared.readiness.clone()
+    }
+
+    /// What tries the upstreams while no traffic does.
+    #[must_use]
+    pub fn prober(&self) -> Prober {
+        Prober::new(Arc::clone(&self.shared))
     }
 
     /// Accepts on `listener` and serves until `shutdown` is ready, then drains: nothing more is

@@ -2,14 +2,18 @@
 //! only then, counts them captured and hands their rows to the comparison.
 //!
 //! Invariant: it polls (nothing on the path of traffic ever wakes it), and whatever a body holds, it
-//! ends as a record or a count.
+//! ends as a record or a count. A defect costs the batch it is met in, counted as lost; recording
+//! begins anew. While another program holds the window's lock the batch waits, and behind it, within
+//! its budget, the tap's queue.
 
+mod batch;
+mod health;
 mod losses;
 mod unread;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -17,25 +21,22 @@ use crate::decode::{Decoded, Decoder, Undecodable};
 use crate::drift;
 use crate::drift::current::Entry;
 use crate::drift::live::{Live, Lives};
-use crate::exchange::{Ending, Exchange, Outcome};
+use crate::exchange::{DropReason, Ending, Exchange, Outcome};
 use crate::feature::{Cell, Role, Store};
 use crate::metrics::tap::TapCounters;
 use crate::model::{ModelName, Row, Schema};
 use crate::proxy::{TapReceiver, TapState, Tapped};
-use crate::timestamp::Timestamp;
 use crate::window::{Record, Window};
+use batch::{Batch, Head};
+pub use health::{Health, Watch};
 use losses::Losses;
 pub use unread::Reasons;
 use unread::Unread;
 
 /// Between looks at the tap's queue: waking per exchange costs more than the exchange itself.
 const POLL: Duration = Duration::from_millis(5);
-/// A batch is committed at this many rows …
-const BATCH_ROWS: usize = 2_000;
-/// … or at this many exchanges …
-const BATCH_EXCHANGES: usize = 2_000;
-/// … or when its first exchange has waited so long. A kill loses no more than this and the queue.
-const BATCH_AGE: Duration = Duration::from_millis(100);
+/// Before the recorder goes on after a defect: one that comes back each time must not take a core.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// One model as the recorder knows it.
 #[derive(Debug)]
@@ -65,39 +66,21 @@ pub struct Recorder {
     pub max_body: usize,
     /// Where the reasons of what cannot be read go.
     pub reasons: Reasons,
+    /// Where it is told how recording goes.
+    pub health: Health,
     /// One log line per exchange.
     pub log_exchanges: bool,
 }
 
-/// Exchanges waiting for one commit.
-#[derive(Debug, Default)]
-struct Batch {
-    records: Vec<Record>,
-    rows: usize,
-    since: Option<Instant>,
-}
-
-/// What is counted of a record once it is committed.
-#[derive(Debug)]
-struct Head {
-    model: usize,
-    outcome: Outcome,
-    time: Timestamp,
-    /// Answered with success and read: part of what checks rest on.
-    checked: bool,
-}
-
-// === impl Head ===
-
-impl Head {
-    fn of(record: &Record) -> Self {
-        Self {
-            model: record.exchange.model,
-            outcome: record.outcome,
-            time: record.exchange.started,
-            checked: record.checked && record.outcome == Outcome::Captured,
-        }
-    }
+/// What trying to store a batch came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Commit {
+    /// It is stored.
+    Stored,
+    /// It is not, and its exchanges are lost.
+    Refused,
+    /// Another program holds the window's lock.
+    Busy,
 }
 
 // === impl Recorder ===
@@ -106,9 +89,27 @@ impl Recorder {
     /// Records until every sender of the tap is gone and the queue is empty. Blocks: give it a
     /// thread.
     pub fn run(self, mut tap: TapReceiver) {
-        let mut batch = Batch::default();
         let mut losses = Losses::new(self.models.len());
         let mut unread = Unread::new(self.reasons.clone());
+        loop {
+            let recorded = catch_unwind(AssertUnwindSafe(|| {
+                self.record_all(&mut tap, &mut losses, &mut unread);
+            }));
+            if recorded.is_ok() {
+                return;
+            }
+            self.health.restarts_now();
+            tracing::error!("Recording met a defect in driftd: a batch is lost, and counted");
+            if !tap.is_closed() {
+                std::thread::park_timeout(PAUSE);
+            }
+        }
+    }
+
+    fn record_all(&self, tap: &mut TapReceiver, losses: &mut Losses, unread: &mut Unread) {
+        let mut batch = Batch::new(&self.counters);
+        // Nothing more can be stored, and nobody waits any longer.
+        let mut over = false;
         loop {
             let mut state = TapState::Open;
             let mut idle = false;
@@ -117,13 +118,22 @@ impl Recorder {
                 idle = true;
                 state = tap.drain(1, |tapped| {
                     idle = false;
-                    self.take(tapped, &mut batch, &mut unread);
+                    self.take(tapped, &mut batch, unread);
                 });
             }
-            let closed = state == TapState::Closed;
-            if batch.due() || closed {
-                self.commit(std::mem::take(&mut batch), &mut losses);
+            // What is held when the tap closes is tried once more, then given up.
+            let last = tap.is_closed();
+            if batch.due() || state == TapState::Closed {
+                if over {
+                    batch.lose(DropReason::WindowError);
+                } else {
+                    let came_to = self.commit(&mut batch, last, losses);
+                    over = last && came_to == Commit::Busy;
+                    // What is kept is due again at once; some refusals come without a wait.
+                    idle |= came_to != Commit::Stored;
+                }
             }
+            let closed = state == TapState::Closed;
             losses.watch(&self.counters, &self.window, closed);
             if closed {
                 return;
@@ -136,6 +146,8 @@ impl Recorder {
 
     /// Decodes one exchange into the batch.
     fn take(&self, mut tapped: Box<Tapped>, batch: &mut Batch, unread: &mut Unread) {
+        batch.reading(tapped.exchange.model);
+        self.window.meet_fault("recorder-take");
         let record = self.record(&mut tapped.exchange);
         let model = record.exchange.model;
         if record.outcome == Outcome::Undecodable
@@ -148,9 +160,7 @@ impl Recorder {
         if self.log_exchanges {
             self.log(&record);
         }
-        batch.rows += record.rows.len();
-        batch.records.push(record);
-        batch.since.get_or_insert_with(Instant::now);
+        batch.push(record);
     }
 
     fn record(&self, exchange: &mut Exchange) -> Record {
@@ -192,58 +202,61 @@ impl Recorder {
         }
     }
 
-    fn commit(&self, batch: Batch, losses: &mut Losses) {
-        if batch.records.is_empty() {
-            return;
+    /// Stores the batch and empties it; where another program holds the window's lock, and this is
+    /// not the `last` time, it is kept for the next.
+    fn commit(&self, batch: &mut Batch, last: bool, losses: &mut Losses) -> Commit {
+        if batch.is_empty() {
+            return Commit::Stored;
         }
-        let heads: Vec<Head> = batch.records.iter().map(Head::of).collect();
+        let records = batch.seal();
+        self.window.meet_fault("recorder-commit");
         // Held until the rows are appended: a new reference waits for the end of the batch.
         let lives = self.lives.hold();
         let live = |model: usize| lives.get(model).and_then(Option::as_deref);
-        let encoded: Vec<Vec<Arc<drift::Row>>> = (batch.records.iter())
+        let encoded: Vec<Vec<Arc<drift::Row>>> = (records.iter())
             .map(|record| encode(live(record.exchange.model), record))
             .collect();
-        match self.window.commit(batch.records) {
-            Ok(committed) => {
-                for (model, thinned) in &committed.thinned {
-                    if let Some(live) = live(*model) {
-                        live.thin(*thinned);
-                    }
-                }
-                let rows = encoded.into_iter().zip(committed.rows);
-                for (head, (values, ids)) in heads.into_iter().zip(rows) {
-                    let Head {
-                        model,
-                        outcome,
-                        time,
-                        checked,
-                    } = head;
-                    self.counters.outcome(model, outcome, 1);
-                    if checked {
-                        self.counters.checked(model);
-                    }
-                    let Some(live) = live(model) else {
-                        continue;
-                    };
-                    for (values, id) in values.into_iter().zip(ids) {
-                        live.append(&Entry {
-                            id: id.id,
-                            priority: id.priority,
-                            time,
-                            values,
-                        });
-                    }
-                }
-                losses.recovered();
-            }
+        self.health.committing(true);
+        let committed = self.window.commit(Arc::clone(&records));
+        self.health.committing(false);
+        let committed = match committed {
+            Ok(committed) => committed,
             Err(error) => {
-                let reason = error.drop_reason();
-                losses.failed(&error);
-                for head in heads {
-                    self.counters.dropped(head.model, reason, 1);
+                let busy = error.is_busy();
+                let kept = busy && !last;
+                losses.failed(&error, kept);
+                self.health.fails(losses::chain(&error));
+                if !kept {
+                    batch.lose(error.drop_reason());
                 }
+                return if busy { Commit::Busy } else { Commit::Refused };
+            }
+        };
+        // Before anything else: from here on it is stored.
+        batch.settle();
+        self.health.works();
+        losses.recovered();
+        for (model, thinned) in &committed.thinned {
+            if let Some(live) = live(*model) {
+                live.thin(*thinned);
             }
         }
+        let rows = encoded.into_iter().zip(committed.rows);
+        for (record, (values, ids)) in records.iter().zip(rows) {
+            let Head { model, time, .. } = Head::of(record);
+            let Some(live) = live(model) else {
+                continue;
+            };
+            for (values, id) in values.into_iter().zip(ids) {
+                live.append(&Entry {
+                    id: id.id,
+                    priority: id.priority,
+                    time,
+                    values,
+                });
+            }
+        }
+        Commit::Stored
     }
 
     fn log(&self, record: &Record) {
@@ -303,17 +316,6 @@ impl Recorded {
             *cell = store.apply(std::mem::replace(cell, Cell::Missing), self.name.as_str());
         }
         row
-    }
-}
-
-// === impl Batch ===
-
-impl Batch {
-    /// Whether it is full or has waited long enough.
-    fn due(&self) -> bool {
-        self.rows >= BATCH_ROWS
-            || self.records.len() >= BATCH_EXCHANGES
-            || self.since.is_some_and(|since| since.elapsed() >= BATCH_AGE)
     }
 }
 

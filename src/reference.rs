@@ -12,11 +12,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 use crate::drift;
 use crate::drift::dependence::MAX_ROWS;
+use crate::drift::season::Seasonal;
 use crate::drift::since;
 use crate::drift::together::{self, Stride, Together};
 use crate::feature::{Cell, Kind};
@@ -42,6 +44,7 @@ mod problem;
 mod profile;
 mod raw;
 mod role;
+mod season;
 mod settle;
 mod source;
 mod store;
@@ -62,6 +65,7 @@ pub use role::FoundRole;
 use bound::Bound;
 use build::Column;
 use role::Found;
+use season::RowHours;
 use source::Source;
 use table::Missing;
 
@@ -96,6 +100,8 @@ pub struct Config {
     pub ordered: bool,
     /// Bytes its sorted values may take; columns beyond are known by edges.
     pub max_bytes: u64,
+    /// The time traffic takes to go round once; the times of the rows are kept where it is set.
+    pub season: Option<Duration>,
 }
 
 /// A reference file as read.
@@ -138,6 +144,7 @@ impl Config {
             kinds: BTreeMap::new(),
             ordered: false,
             max_bytes: DEFAULT_MAX_BYTES,
+            season: None,
         }
     }
 }
@@ -189,13 +196,15 @@ pub fn load(config: &Config, now: Timestamp) -> Result<Loaded, Errors> {
     if !problems.is_empty() {
         return Err(Errors(problems));
     }
+    let hours = season::hours(config, &source.table, &plan, &mut notes)
+        .map_err(|problem| Errors(vec![problem]))?;
     let mut bound = Bound::new(config.max_bytes);
     let References {
         columns: references,
         together,
         dependence,
-    } = references(config, &mut source, &columns, &mut bound)?;
-    notes.extend(bound.note());
+    } = references(config, &mut source, &columns, hours.as_ref(), &mut bound)?;
+    notes.extend(bound.notes());
     Ok(Loaded {
         reference: drift::Reference {
             hash: hash(source.digest, &columns, &config.missing),
@@ -204,6 +213,7 @@ pub fn load(config: &Config, now: Timestamp) -> Result<Loaded, Errors> {
             columns: references,
             together,
             dependence,
+            seasonal: hours.map(|rows| Seasonal::new(rows.season, &rows.hours)),
         },
         schema: build::schema(&columns),
         roles: plan.roles,
@@ -263,6 +273,7 @@ fn references(
     config: &Config,
     source: &mut Source,
     columns: &[Column],
+    hours: Option<&RowHours>,
     bound: &mut Bound,
 ) -> Result<References, Errors> {
     let missing = Missing::new(&config.missing);
@@ -283,11 +294,20 @@ fn references(
             }
         };
         let reference = column.reference(store, &missing, &mut seen);
+        let reference = reference.map_err(|problem| Errors(vec![problem]))?;
+        let mut reference = reference.map(|reference| bound.apply(reference));
+        if let (Some(reference), Some(rows), Some(at)) = (&mut reference, hours, column.at)
+            && bound.holds_hours(reference)
+        {
+            let remember = |cells: &mut dyn Iterator<Item = Cell>| {
+                reference.remember_hours(cells, &rows.hours);
+            };
+            (column.read(store.cells(at), &missing, remember))
+                .map_err(|problem| Errors(vec![problem]))?;
+        }
         if let Some(at) = column.at {
             store.forget(at);
         }
-        let reference = reference.map_err(|problem| Errors(vec![problem]))?;
-        let reference = reference.map(|reference| bound.apply(reference));
         if let Some(reference) = &reference {
             if stride.is_some() {
                 scores.extend(together::scores(reference, &sampled));

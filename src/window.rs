@@ -15,7 +15,7 @@
 //! Time, for retention, is the latest time seen in any argument: nothing here reads the clock.
 //!
 //! In reading order: `schema` (tables and views) · `cells`, `layout` (a model's wide table) ·
-//! `opening`, `quarantine` · `writer` (the thread, commits) · `history` (checks, alarms, gaps),
+//! `opening`, `quarantine` · `writer` (the thread, commits), `exchanges`, `fault` · `history` (checks, alarms, gaps),
 //! `accepted` (the new normal) ·
 //! `thinning` (which rows go), `retention` (when and how), `space` (the byte budget) · `reader`.
 
@@ -38,6 +38,8 @@ use crate::timestamp::Timestamp;
 mod accepted;
 mod cells;
 mod error;
+mod exchanges;
+mod fault;
 mod figures;
 mod frozen;
 mod history;
@@ -54,6 +56,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+use error::Unanswered;
 pub use error::{CommitError, Error};
 pub use figures::Figures;
 pub use frozen::{Frozen, frozen};
@@ -234,10 +237,19 @@ impl Window {
     }
 
     /// Stores a batch in one transaction; blocks until COMMIT.
-    pub fn commit(&self, batch: Vec<Record>) -> Result<Committed, CommitError> {
+    ///
+    /// # Errors
+    /// Nothing of it is stored; whoever kept it may try again.
+    pub fn commit(&self, batch: impl Into<Arc<[Record]>>) -> Result<Committed, CommitError> {
         let (reply, answer) = sync_channel(1);
-        self.send(writer::Message::Commit { batch, reply }, &answer)
-            .unwrap_or(Err(CommitError::Closed))
+        let batch = batch.into();
+        (self.send(writer::Message::Commit { batch, reply }, &answer))
+            .unwrap_or_else(|unanswered| Err(unanswered.into()))
+    }
+
+    /// Lets a debug build meet the fault asked for at `place`; see `fault`.
+    pub fn meet_fault(&self, place: &str) {
+        fault::meet(&self.shared.reader.path, place);
     }
 
     /// The newest checked rows of the version and reference in force, oldest first.
@@ -272,7 +284,8 @@ impl Window {
             frozen,
             reply,
         };
-        let first_row = (self.send(message, &answer)).unwrap_or(Err(CommitError::Closed))?;
+        let answered = self.send(message, &answer);
+        let first_row = answered.unwrap_or_else(|unanswered| Err(unanswered.into()))?;
         if let Some(source) = self.shared.reader.sources.get(model) {
             source.first_row.store(first_row, Ordering::Release);
         }
@@ -389,10 +402,18 @@ impl Window {
         self.shared.stop(true);
     }
 
-    /// Hands `message` to the writer and waits for its answer; `None` where it has ended.
-    fn send<T>(&self, message: writer::Message, answer: &Receiver<T>) -> Option<T> {
-        self.shared.sender.send(message).ok()?;
-        answer.recv().ok()
+    /// Hands `message` to the writer and waits for its answer.
+    fn send<T>(&self, message: writer::Message, answer: &Receiver<T>) -> Result<T, Unanswered> {
+        let sent = self.shared.sender.send(message);
+        sent.map_err(|_| Unanswered::Closed)?;
+        answer.recv().map_err(|_| {
+            let thread = self.shared.thread.try_lock();
+            // Ended, or about to: whoever ends it takes the handle.
+            match thread.as_deref() {
+                Ok(Some(thread)) if !thread.is_finished() => Unanswered::Defect,
+                _ => Unanswered::Closed,
+            }
+        })
     }
 
     fn outcome<T>(
@@ -402,7 +423,7 @@ impl Window {
     ) -> Result<T, Error> {
         let path = &self.shared.reader.path;
         self.send(message, answer)
-            .ok_or(Error::Closed)?
+            .map_err(Error::from)?
             .map_err(|source| error::sqlite(path, source))
     }
 }

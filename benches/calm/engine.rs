@@ -10,6 +10,7 @@ use driftd::drift::decide::{Allowance, Policy, Rule};
 use driftd::drift::live::Live;
 use driftd::drift::memo::Memo;
 use driftd::drift::report::{Level, ModelReport, SpanName};
+use driftd::drift::season::Against;
 use driftd::drift::{ColumnReference, Reference, Row, Value};
 use driftd::feature::{Cell, Column, Kind, Role};
 use driftd::model::{ModelName, Schema};
@@ -91,6 +92,7 @@ pub(crate) fn reference(columns: impl Iterator<Item = Vec<f64>>) -> Arc<Referenc
         columns,
         together: None,
         dependence: Vec::new(),
+        seasonal: None,
     })
 }
 
@@ -233,7 +235,7 @@ impl Engine {
                 size: selection.rows.len(),
                 rows: selection.rows,
                 population: selection.population,
-                alerts: true,
+                against: Against::All,
                 min_rows: current.span().min_rows,
                 length: match current.span().length {
                     SpanLength::Time(length) => Some(length),

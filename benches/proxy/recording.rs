@@ -140,6 +140,8 @@ fn metrics(traffic: Arc<Traffic>) -> Metrics {
     let gauges = Gauges {
         tap_queue_bytes: 7,
         window_bytes: Some(4096),
+        recording: true,
+        recording_restarts: 0,
         models: vec![ModelGauges {
             window_rows: Some(42),
             window_newest_row: Some(NOW),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driftd::exchange::{DropReason, Outcome};
+use driftd::metrics::connection::{Direction, Limit};
 use driftd::metrics::tap::TapCounters;
 use driftd::metrics::traffic::{Observation, Shard, Traffic};
 use driftd::model::{ModelName, Routes};
@@ -103,5 +104,25 @@ impl Observer for Counting {
 
     fn truncated(&self, model: usize) {
         self.counters.truncated(model);
+    }
+
+    fn limited(&self, limit: Limit) {
+        self.shard.connections().limited(limit);
+    }
+
+    fn malformed(&self) {
+        self.shard.connections().malformed();
+    }
+
+    fn tunnel_opened(&self) {
+        self.shard.connections().tunnel_opened();
+    }
+
+    fn tunnel_closed(&self) {
+        self.shard.connections().tunnel_closed();
+    }
+
+    fn tunnelled(&self, direction: Direction, bytes: u64) {
+        self.shard.connections().tunnelled(direction, bytes);
     }
 }

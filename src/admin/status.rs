@@ -24,8 +24,21 @@ pub struct Status {
     pub window_bytes: Option<u64>,
     /// Bytes waiting between the proxy and the window.
     pub tap_queue_bytes: u64,
+    /// Whether what is tapped reaches the window.
+    pub recording: RecordingStatus,
     /// In the configuration's order.
     pub models: Vec<ModelStatus>,
+}
+
+/// How recording goes. Traffic does not depend on it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct RecordingStatus {
+    /// `ok` or `degraded`.
+    pub state: &'static str,
+    /// What is wrong.
+    pub reason: Option<String>,
+    /// How often it was begun anew after a defect.
+    pub restarts: u64,
 }
 
 /// One model.
@@ -60,4 +73,18 @@ pub struct WindowStatus {
     pub oldest: Option<Timestamp>,
     /// When the newest row was served.
     pub newest: Option<Timestamp>,
+}
+
+// === impl RecordingStatus ===
+
+impl RecordingStatus {
+    /// What is wrong, where something is.
+    #[must_use]
+    pub fn new(reason: Option<String>, restarts: u64) -> Self {
+        Self {
+            state: if reason.is_some() { "degraded" } else { "ok" },
+            reason,
+            restarts,
+        }
+    }
 }

@@ -21,6 +21,7 @@ use crate::timestamp::Timestamp;
 use crate::window::{self, ModelSpec, Window};
 
 use super::Error;
+use super::certificates::Certificates;
 use super::reload::Stamp;
 use super::status::Endpoint;
 
@@ -114,6 +115,7 @@ pub(super) fn proxy_config(
     config: &Config,
     models: &[Prepared],
     max_connections: NonZeroUsize,
+    certificates: &Certificates,
 ) -> proxy::Config {
     let model = |model: &Prepared| proxy::ModelConfig {
         upstream: model.upstream.clone(),
@@ -122,8 +124,13 @@ pub(super) fn proxy_config(
     };
     proxy::Config {
         models: models.iter().map(model).collect(),
+        headers: config.headers.clone(),
         max_connections,
         response_timeout: config.upstream_timeout,
+        tls: certificates.server.clone(),
+        upstream_tls: certificates.upstream.clone(),
+        upstream_http2: config.serving.upstream_http2,
+        limits: config.limits.clone(),
         ..proxy::Config::new(config.upstream.clone())
     }
 }
@@ -231,6 +238,11 @@ impl Prepared {
     /// The columns as they were read, and what of each is stored.
     pub(super) fn columns(&self) -> (&Schema, &[Store]) {
         (&self.schema, &self.stores)
+    }
+
+    /// What a person should know about the reading of the reference.
+    pub(super) fn notes(&self) -> impl Iterator<Item = &str> {
+        self.notes.iter().map(String::as_str)
     }
 
     /// The same, to keep.

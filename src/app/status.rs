@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::Addresses;
 use super::monitoring::Shared;
-use crate::admin::{ModelStatus, Status, WindowStatus};
+use crate::admin::{ModelStatus, RecordingStatus, Status, WindowStatus};
 use crate::exchange::{DropReason, Outcome};
+use crate::metrics::connection::{Direction, Limit};
 use crate::metrics::tap::TapCounters;
 use crate::metrics::traffic::{Observation, Shard, Traffic};
 use crate::metrics::{Gauges, ModelGauges};
@@ -57,6 +58,8 @@ impl StatusSource {
         Gauges {
             tap_queue_bytes: self.queue.bytes() as u64,
             window_bytes: self.monitoring.window.get().map(Window::bytes),
+            recording: self.monitoring.health.trouble().is_none(),
+            recording_restarts: self.monitoring.health.restarts(),
             models: (0..self.models.len()).map(model).collect(),
         }
     }
@@ -89,6 +92,10 @@ impl StatusSource {
             admin: self.addresses.admin.to_string(),
             window_bytes: self.monitoring.window.get().map(Window::bytes),
             tap_queue_bytes: self.queue.bytes() as u64,
+            recording: RecordingStatus::new(
+                self.monitoring.health.trouble(),
+                self.monitoring.health.restarts(),
+            ),
             models: self.models.iter().enumerate().map(model).collect(),
         }
     }
@@ -133,5 +140,25 @@ impl Observer for Seen {
 
     fn truncated(&self, model: usize) {
         self.counters.truncated(model);
+    }
+
+    fn limited(&self, limit: Limit) {
+        self.shard.connections().limited(limit);
+    }
+
+    fn malformed(&self) {
+        self.shard.connections().malformed();
+    }
+
+    fn tunnel_opened(&self) {
+        self.shard.connections().tunnel_opened();
+    }
+
+    fn tunnel_closed(&self) {
+        self.shard.connections().tunnel_closed();
+    }
+
+    fn tunnelled(&self, direction: Direction, bytes: u64) {
+        self.shard.connections().tunnelled(direction, bytes);
     }
 }

@@ -18,6 +18,8 @@ use crate::drift::decide::{Allowance, PLAIN_ALPHA, Policy, Rule};
 use crate::drift::explain;
 use crate::drift::memo::Memo;
 use crate::drift::report::{FeatureReport, ModelReport, ReferenceInfo, SpanName, State};
+use crate::drift::season::Against;
+use crate::drift::together;
 use crate::model::ModelName;
 use crate::reference::{self, Pair, PairColumn};
 use crate::timestamp::Timestamp;
@@ -60,6 +62,14 @@ struct Outcome {
     tests: usize,
 }
 
+/// What all columns are compared by together, of each track.
+#[derive(Default)]
+struct Scores {
+    names: Vec<Box<str>>,
+    reference: Vec<Vec<f32>>,
+    current: Vec<Vec<f32>>,
+}
+
 pub(super) fn check(args: &Arguments) -> Result<ExitCode, Failure> {
     let now = Timestamp::now();
     let inputs = [args.reference.as_path(), args.current.as_path()];
@@ -96,7 +106,7 @@ fn read(args: &Arguments, progress: &Progress) -> anyhow::Result<Pair> {
     )?)
 }
 
-/// Compares column by column, so that only one is in memory.
+/// One check of all there is.
 fn compare(
     args: &Arguments,
     pair: &Pair,
@@ -104,16 +114,6 @@ fn compare(
     now: Timestamp,
 ) -> anyhow::Result<Outcome> {
     let schema = pair.schema();
-    let span = SpanRows {
-        name: SpanName::Main,
-        size: pair.current_rows(),
-        population: pair.current_rows() as f64,
-        alerts: true,
-        rows: Vec::new(),
-        min_rows: args.min_rows,
-        length: None,
-        last: Decided::default(),
-    };
     let name = args.reference.file_stem().and_then(|stem| stem.to_str());
     let name = name.unwrap_or("reference");
     let model = ModelName::parse(name).or_else(|| ModelName::parse("reference"));
@@ -132,7 +132,8 @@ fn compare(
         .iter()
         .filter_map(|c| c.kind)
         .map(drift::reference::tests)
-        .sum();
+        .sum::<usize>()
+        + usize::from(pair.is_joint());
     let info = ReferenceInfo {
         hash: pair.hash().to_owned(),
         rows: pair.reference_rows(),
@@ -162,25 +163,12 @@ fn compare(
     };
     let (mut alarms, mut memo) = (Alarms::default(), Memo::default());
     let later = Timestamp(now.0 + 1000);
-    let spans = vec![span];
+    let spans = vec![span(args, pair)];
     let mut check = ModelCheck::begin(subject, spans, None, &mut alarms, &mut memo, later);
-    for index in 0..columns.len() {
-        progress.at(Stage::Counting {
-            what: "columns compared",
-            done: index as u64,
-            total: Some(columns.len() as u64),
-        });
-        let PairColumn { reference, current } = pair.column(index)?;
-        let mut tracks = Vec::new();
-        if let Some(reference) = &reference {
-            reference.tracks(index, &mut tracks);
-        }
-        for (track, values) in tracks.iter().zip(current) {
-            check.take(track, vec![values]);
-        }
-    }
+    every_column(pair, progress, &mut check)?;
     let mut report = check.finish().report;
-    for check in report.features.iter_mut().flat_map(|f| &mut f.checks) {
+    let single = report.features.iter_mut().flat_map(|f| &mut f.checks);
+    for check in single.chain(&mut report.checks) {
         check.adjusted_p = check.decision_p.map(|p| (p * tests as f64).min(1.0));
     }
     // A budget over time means nothing to a check made once.
@@ -189,6 +177,58 @@ fn compare(
     report.checked_at = Some(now);
     report.evaluated_at = Some(now);
     Ok(Outcome { report, tests })
+}
+
+/// All of the current file; its values come column by column.
+fn span(args: &Arguments, pair: &Pair) -> SpanRows {
+    SpanRows {
+        name: SpanName::Main,
+        size: pair.current_rows(),
+        population: pair.current_rows() as f64,
+        against: Against::All,
+        rows: Vec::new(),
+        min_rows: args.min_rows,
+        length: None,
+        last: Decided::default(),
+    }
+}
+
+/// Compares column by column, so that only one is in memory, then all together.
+fn every_column(
+    pair: &Pair,
+    progress: &Progress,
+    check: &mut ModelCheck<'_>,
+) -> anyhow::Result<()> {
+    let columns = pair.schema().columns();
+    let mut scores = Scores::default();
+    for index in 0..columns.len() {
+        progress.at(Stage::Counting {
+            what: "columns compared",
+            done: index as u64,
+            total: Some(columns.len() as u64),
+        });
+        let PairColumn {
+            reference,
+            current,
+            reference_scores,
+            current_scores,
+        } = pair.column(index)?;
+        scores.reference.extend(reference_scores);
+        scores.current.extend(current_scores);
+        let mut tracks = Vec::new();
+        if let Some(reference) = &reference {
+            reference.tracks(index, &mut tracks);
+        }
+        for (track, values) in tracks.iter().zip(current) {
+            check.take(track, vec![values]);
+            scores.names.push(track.name(&columns[index].name));
+        }
+    }
+    if let Some(together) = pair.together(&scores.reference) {
+        let rows = together::across(&scores.current);
+        check.take_together(&together, &rows, &scores.names);
+    }
+    Ok(())
 }
 
 /// What is printed: the report, and what it is about.
@@ -238,8 +278,8 @@ fn exit_code(report: &ModelReport, strict: bool) -> u8 {
     let judged = |f: &FeatureReport| f.drifted.is_some();
     // A column that changed its type has changed, if by no test.
     let changed = |f: &FeatureReport| f.drifted == Some(true) || f.state == State::TypeChanged;
-    let joint = (report.checks.iter()).any(|check| check.drifted == Some(true));
-    let drifted = joint || report.features.iter().any(changed);
+    // All columns together only warn.
+    let drifted = report.features.iter().any(changed);
     let missed = if strict {
         !report.features.iter().all(judged)
     } else {

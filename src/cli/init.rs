@@ -82,6 +82,15 @@ fn file(upstream: &str, args: &Arguments, found: &[Inspected]) -> String {
     line("# keep_for  = \"30d\"");
     line("# max_bytes = \"1GiB\"");
     line("");
+    line("[tap]");
+    line(
+        "# sample  = 1.0                       # share of exchanges, stable by request id; or \"200/s\"",
+    );
+    line(
+        "# exclude = [{ path = \"/healthz\" }, { header = \"user-agent\", prefix = \"kube-probe\" }]",
+    );
+    line("# headers = [\"x-tenant\"]              # stored of each exchange; none without it");
+    line("");
     line("[drift]");
     line("# every        = \"60s\"");
     line("# current      = \"24h\"                # rows compared: a duration, or \"1000 rows\"");

@@ -15,6 +15,9 @@ mod markdown;
 mod table;
 mod text;
 
+pub(super) use table::aligned;
+pub(super) use text::plain;
+
 #[cfg(test)]
 mod tests;
 

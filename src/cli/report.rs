@@ -11,12 +11,13 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::Failure;
-use super::output::Output;
+use super::output::{Format, Output};
 use super::progress::Progress;
 use super::render::{self, Document, Fact, Listing, Section};
 use crate::drift::explain;
 use crate::timestamp::Timestamp;
 
+mod exchange;
 mod history;
 mod rebuild;
 mod stored;
@@ -34,6 +35,9 @@ pub(super) struct Arguments {
     /// Only this model
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
+    /// Only the exchange with this request id (or trace id), with its rows; as table or json
+    #[arg(long, value_name = "ID", conflicts_with = "model")]
+    id: Option<String>,
     #[command(flatten)]
     output: Output,
 }
@@ -41,6 +45,9 @@ pub(super) struct Arguments {
 pub(super) fn report(args: &Arguments) -> Result<ExitCode, Failure> {
     let prepared = args.output.prepare(&[&args.window]);
     prepared.map_err(Failure::Input)?;
+    if let Some(id) = &args.id {
+        return one(args, id);
+    }
     let progress = Progress::start();
     let mut stored = stored::read(&args.window, &progress).context("--window")?;
     drop(progress);
@@ -57,6 +64,30 @@ pub(super) fn report(args: &Arguments) -> Result<ExitCode, Failure> {
         }
     }
     let text = render::render(&document(args, &stored), args.output.format);
+    args.output.write(&text).map_err(Failure::Input)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The exchanges with one id.
+fn one(args: &Arguments, id: &str) -> Result<ExitCode, Failure> {
+    let found = exchange::read(&args.window, id).context("--window")?;
+    if found.is_empty() {
+        let window = args.window.display();
+        return Err(anyhow!(
+            "--id: {window} holds no exchange with the id {id:?}: it was not one of a model's, was left \
+             out by tap.sample or tap.exclude, was lost (`driftd report` lists gaps), or is older than \
+             window.keep_for and keep_rows let it be"
+        )
+        .into());
+    }
+    let text = match args.output.format {
+        Format::Table => exchange::table(&found),
+        Format::Json => format!("{:#}\n", exchange::json(&found)),
+        Format::Html | Format::Markdown => {
+            let why = anyhow!("--format: an exchange is shown as table or json");
+            return Err(Failure::Input(why));
+        }
+    };
     args.output.write(&text).map_err(Failure::Input)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,17 +1,19 @@
 //! `driftd config`: validates the configuration and prints what is in effect, as a file that says
 //! the same, and what is stored.
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use super::toml::{line, list, quoted, string};
 use super::{Failure, RunArgs};
 use crate::admin::TokenSource;
 use crate::app::App;
-use crate::config::{Config, Model};
+use crate::config::{Config, Model, Serving};
 use crate::drift::current::{Span, SpanLength};
 use crate::feature::{Kind, Store};
 use crate::model::Schema;
 use crate::monitor;
+use crate::proxy::Limits;
 use crate::timestamp::compact as duration;
 
 pub(super) fn show(args: RunArgs) -> Result<ExitCode, Failure> {
@@ -20,14 +22,21 @@ pub(super) fn show(args: RunArgs) -> Result<ExitCode, Failure> {
         eprintln!("driftd: {warning}");
     }
     let app = App::prepare(config)?;
+    for (model, note) in app.notes() {
+        eprintln!("driftd: {}: {note}", model.name);
+    }
     print!("{}", effective(app.config()));
     for (settings, schema, stores) in app.models() {
         print!("{}", model(app.config(), settings, schema, stores));
     }
     println!(
         "\n# Stored, in {}: of every exchange its time, ids, route, status, latencies and sizes, and of\n\
-         # each prediction the features and outputs above. Nothing else of a body, and no header, is.",
-        app.config().window.path.display()
+         # each prediction the features and outputs above. Nothing else of a body is, and no header but {}.",
+        app.config().window.path.display(),
+        match app.config().headers.names().count() {
+            0 => "the ids",
+            _ => "those of tap.headers",
+        }
     );
     Ok(ExitCode::SUCCESS)
 }
@@ -37,6 +46,7 @@ fn effective(config: &Config) -> String {
     let bytes = |b: u64| format!("\"{b}B\"");
     let Config {
         listen,
+        serving,
         admin,
         admin_token,
         metrics,
@@ -46,8 +56,11 @@ fn effective(config: &Config) -> String {
         window,
         upstream,
         upstream_timeout,
+        limits,
+        max_connections,
         tap,
         exclude,
+        headers,
         sample,
         drift,
         reference_max_bytes,
@@ -55,6 +68,7 @@ fn effective(config: &Config) -> String {
         warnings: _,
     } = config;
     let mut text = string("listen", &listen.to_string());
+    text += &serving_keys(serving);
     text += &string("admin", &admin.to_string());
     match admin_token {
         TokenSource::None => {}
@@ -77,27 +91,78 @@ fn effective(config: &Config) -> String {
         text += &string("log", if *json { "json" } else { "human" });
     }
     text += &line("log_exchanges", log_exchanges);
+    if let Some(tls) = &serving.tls {
+        text += "\n[tls]\n";
+        text += &string("certificate", &tls.certificate.display().to_string());
+        text += &string("key", &tls.key.display().to_string());
+        if let Some(path) = &tls.client_ca {
+            text += &string("client_ca", &path.display().to_string());
+        }
+    }
     text += "\n[window]\n";
     text += &string("path", &window.path.display().to_string());
     text += &line("keep_rows", window.keep_rows);
     text += &string("keep_for", &duration(window.keep_for));
     text += &line("max_bytes", bytes(window.max_bytes));
+    text += &limits_table(limits, *max_connections);
     text += "\n[tap]\n";
     text += &line("max_body", bytes(tap.max_body as u64));
     text += &line("queue", bytes(tap.queue as u64));
     text += &string("sample", &sample.to_string());
-    let exclude: Vec<String> = (exclude.iter())
-        .map(|rule| {
-            format!(
-                "{{ header = {}, prefix = {} }}",
-                quoted(rule.header()),
-                quoted(rule.prefix())
-            )
-        })
-        .collect();
+    let exclude: Vec<String> = exclude.iter().map(ToString::to_string).collect();
     text += &line("exclude", format!("[{}]", exclude.join(", ")));
+    text += &line("headers", list(headers.names()));
     text += &drift_table(drift);
     text + &line("reference_max_bytes", bytes(*reference_max_bytes))
+}
+
+/// How traffic is taken and let go; TLS has a table of its own.
+fn serving_keys(serving: &Serving) -> String {
+    let Serving {
+        listen_mode,
+        tls: _,
+        upstream_ca,
+        upstream_http2,
+        lame_duck,
+        grace,
+        ready_needs_upstream,
+    } = serving;
+    let mut text = string("listen_mode", &format!("{listen_mode:04o}"));
+    text += &string("lame_duck", &duration(*lame_duck));
+    text += &string("grace", &duration(*grace));
+    text += &line("ready_needs_upstream", ready_needs_upstream);
+    text += &line("upstream_http2", upstream_http2);
+    if let Some(path) = upstream_ca {
+        text += &string("upstream_ca", &path.display().to_string());
+    }
+    text
+}
+
+fn limits_table(limits: &Limits, max_connections: Option<NonZeroUsize>) -> String {
+    let Limits {
+        max_in_flight,
+        max_head,
+        max_headers,
+        header_timeout,
+        idle_timeout,
+        body_timeout,
+        write_timeout,
+        upstream_keepalive,
+        forwarded,
+    } = limits;
+    let mut text = String::from("\n[proxy]\n");
+    if let Some(places) = max_connections {
+        text += &line("max_connections", places);
+    }
+    text += &line("max_in_flight", max_in_flight);
+    text += &line("max_head", format!("\"{max_head}B\""));
+    text += &line("max_headers", max_headers);
+    text += &string("header_timeout", &duration(*header_timeout));
+    text += &string("idle_timeout", &duration(*idle_timeout));
+    text += &string("body_timeout", &duration(*body_timeout));
+    text += &string("write_timeout", &duration(*write_timeout));
+    text += &line("upstream_keepalive", upstream_keepalive);
+    text + &string("forwarded", forwarded.as_str())
 }
 
 fn drift_table(drift: &monitor::Config) -> String {

@@ -18,11 +18,11 @@ pub(super) struct Dialect {
     /// Finds the rows of a request; absent where the dialect has only answers.
     pub(super) request: Option<Request>,
     /// What such requests look like, for messages; empty without `request`.
-    request_example: &'static str,
+    pub(super) request_example: &'static str,
     /// Finds the answers of a response; absent where the dialect has only requests.
     pub(super) response: Option<Response>,
     /// What such responses look like, for messages; empty without `response`.
-    response_example: &'static str,
+    pub(super) response_example: &'static str,
 }
 
 /// Finds the rows of a request.

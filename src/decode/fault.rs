@@ -13,12 +13,18 @@ pub(super) enum Fault {
         "body larger than tap.max_body once decompressed (more than {max} bytes): raise tap.max_body to read it"
     )]
     Inflated { max: usize },
-    /// An encoding other than gzip.
-    #[error("content-encoding {encoding} is not read yet: gzip and identity are")]
+    /// An encoding that is not known.
+    #[error("content-encoding {encoding} is not read: gzip, deflate, br, zstd and identity are")]
     Encoding { encoding: String },
-    /// Not gzip, or cut short.
-    #[error("invalid gzip: {source}")]
-    Gzip { source: std::io::Error },
+    /// More encodings than anyone needs.
+    #[error("content-encoding lists {count} encodings: at most {most} are undone")]
+    Encodings { count: usize, most: usize },
+    /// Not what its encoding says, or cut short.
+    #[error("invalid {encoding}: {what}")]
+    Compressed {
+        encoding: &'static str,
+        what: String,
+    },
     /// No bytes, or white space alone.
     #[error("empty body: JSON is expected")]
     Empty,

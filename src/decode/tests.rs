@@ -49,6 +49,7 @@ fn exchange(request: CapturedBody, response: CapturedBody) -> Exchange {
         upstream: None,
         request,
         response,
+        headers: Default::default(),
         ending: Ending::Complete,
     }
 }

@@ -1,11 +1,10 @@
-//! Bounds that hold with certainty short of α: a band for all times at once, and a guaranteed gap.
+//! Bounds that hold with certainty short of α: a band for all times at once, and one around a
+//! reference.
 //!
 //! A window finds a change of some size soon. A small change that lasts shows only in everything
 //! seen since a start, which is looked at again and again, so the bound has to hold at all times
 //! together. Both bounds take rows as independent; with autocorrelation time τ they take row
 //! counts divided by τ, which is then a good approximation rather than a proof.
-
-use super::kstwo;
 
 /// A and the two constants of C = 0.8·ln(1612/α) in Howard and Ramdas (2022).
 const SCALE: f64 = 0.85;
@@ -40,29 +39,6 @@ pub fn radius(t_effective: f64, t0: f64, alpha: f64) -> Option<f64> {
 /// `n_reference` counts independent rows; 0 gives an infinite margin.
 pub fn reference_margin(n_reference: f64, tests: u64, delta: f64) -> f64 {
     ((2.0 * tests as f64 / delta).ln() / (2.0 * n_reference)).sqrt()
-}
-
-/// What the true gap between the two distributions is at least, given the observed one `d`:
-/// max(0, D - kstwo.isf(α, W_eff) - √(ln(2m/δ)/(2n))).
-///
-/// By the triangle inequality the observed gap is at most the true one, plus the distance of the
-/// window from the truth, plus that of the reference. The second exceeds the quantile with
-/// probability `alpha`; the third its margin, for any of `tests` columns, with `delta`. So for all
-/// but δ of references, P(bound > true gap) ≤ α at each check, whatever the true gap is.
-///
-/// `n_effective` (window) and `n_reference` count independent rows; a fraction of a window row
-/// is dropped, which only lowers the bound. Arguments that make no sense give 0.
-pub fn lower_bound(
-    d: f64,
-    n_effective: f64,
-    alpha: f64,
-    n_reference: f64,
-    tests: u64,
-    delta: f64,
-) -> f64 {
-    let window = kstwo::isf(alpha, n_effective.max(0.0) as u64);
-    let bound = d - window - reference_margin(n_reference, tests, delta);
-    if bound > 0.0 { bound } else { 0.0 }
 }
 
 #[cfg(test)]
@@ -144,16 +120,5 @@ mod tests {
             left += u32::from(outside);
         }
         assert!(left <= 80, "{left}");
-    }
-
-    #[test]
-    fn guaranteed_gap() {
-        // W=1000, n=1e5, m=30, alpha=7.7e-7, delta=.05:
-        // 0.2 - scipy.stats.kstwo.isf(7.7e-7, 1000) - math.sqrt(math.log(2*30/.05)/(2*1e5))
-        let bound = lower_bound(0.2, 1_000.9, 7.7e-7, 1e5, 30, 0.05);
-        assert!((bound - 0.108_337_625_552_2).abs() < 1e-6, "{bound}");
-        assert!(lower_bound(0.05, 1_000.0, 7.7e-7, 1e5, 30, 0.05) <= 0.0);
-        assert!(lower_bound(0.9, 0.4, 7.7e-7, 1e5, 30, 0.05) <= 0.0);
-        assert!(lower_bound(0.9, 1_000.0, 7.7e-7, 0.0, 30, 0.05) <= 0.0);
     }
 }

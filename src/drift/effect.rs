@@ -4,17 +4,14 @@
 //! one, entries are ignored), and work on the shares p = reference/Σ and q = current/Σ. They are
 //! `None` where a row holds nothing.
 
-use super::chi2;
-use super::p_value::PValue;
-
 /// Evidently's floor under the standard deviation it divides by.
 const LEAST_DIVISOR: f64 = 0.001;
 
 /// Population stability index Σ (p-q)·ln(p/q), with shares (c + ½)/(N + B/2) over B bins.
 ///
 /// The half added to each count (Jeffreys) keeps an empty bin from making it infinite. Customary
-/// bins are the deciles of the reference, and customary readings below 0.1 none, above 0.25 much;
-/// but see [`psi_p_value`].
+/// bins are the deciles of the reference, and customary readings below 0.1 none, above 0.25 much; a
+/// small window of many bins reaches 0.1 without any change.
 pub fn psi(reference: &[u64], current: &[u64]) -> Option<f64> {
     let totals = Totals::of(reference, current)?;
     let half = 0.5 * totals.bins as f64;
@@ -27,23 +24,6 @@ pub fn psi(reference: &[u64], current: &[u64]) -> Option<f64> {
         difference * (difference / q).ln_1p()
     });
     Some(terms.sum())
-}
-
-/// Probability of a [`psi`] at least this large when nothing has changed.
-///
-/// Under no change PSI is about (1/W + 1/n)·χ² with B - 1 degrees of freedom (Yurdakul 2018,
-/// "Statistical properties of population stability index"): `scipy.stats.chi2.sf(psi/(1/W+1/n), B-1)`.
-/// The usual 0.1 is nothing unusual for a small window of many bins. The law is that of PSI without
-/// the added halves and many rows per bin. NaN for fewer than two bins or an empty sample.
-pub fn psi_p_value(psi: f64, bins: u32, n_reference: u64, n_current: u64) -> PValue {
-    if bins < 2 || n_reference == 0 || n_current == 0 || psi.is_nan() {
-        return PValue {
-            p: f64::NAN,
-            log10_p: f64::NAN,
-        };
-    }
-    let scale = 1.0 / n_reference as f64 + 1.0 / n_current as f64;
-    PValue::from_ln(chi2::log_sf(psi / scale, bins - 1))
 }
 
 /// Jensen-Shannon distance √(½KL(p‖m) + ½KL(q‖m)), m = (p+q)/2, in natural logarithms:

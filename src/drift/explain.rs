@@ -5,6 +5,7 @@ use super::accept::Acceptance;
 use super::measure::Measurement;
 use super::picture::{Picture, Share};
 use super::report::{CheckReport, FeatureReport, Level, SpanName, State, Test};
+use super::season::Against;
 use crate::feature::Role;
 use crate::timestamp::Timestamp;
 
@@ -86,6 +87,38 @@ pub fn column(name: &str, state: State, checks: &[CheckReport], measured: &Measu
         }
         _ => format!("{name}: no verdict."),
     }
+}
+
+/// What of the reference a span shorter than the season was compared with, as the end of a sentence;
+/// `same` where it was its rows of the same hours.
+#[must_use]
+pub fn hours(against: Against, same: bool, min_rows: usize) -> Option<String> {
+    match against {
+        _ if same => Some("compared with the same hours of the reference".to_owned()),
+        Against::All | Against::Unlike { rows: None } => None,
+        Against::Unlike { rows: Some(rows) } => {
+            let held = match rows {
+                0 => "no rows of the same hours".to_owned(),
+                rows => format!("only {rows} rows of the same hours, and a check needs {min_rows}"),
+            };
+            Some(format!(
+                "the reference holds {held}: compared with all of it, which only warns"
+            ))
+        }
+        Against::Hours(_) => Some(
+            "the reference holds too few values of the same hours: compared with all of it, which \
+             only warns"
+                .to_owned(),
+        ),
+    }
+}
+
+/// `sentence` with more to say before its full stop.
+#[must_use]
+pub fn further(mut sentence: String, more: &str) -> String {
+    let end = sentence.trim_end_matches('.').len();
+    sentence.truncate(end);
+    format!("{sentence}; {more}.")
 }
 
 /// Why a column cannot be judged for want of rows.

@@ -7,7 +7,8 @@
 //! Ties make the p-value conservative, as in scipy: it is the one for continuous data. [`ties`] has
 //! the one for tied data.
 
-use super::{kstwo, p_value};
+use super::kstwo;
+use super::p_value::PValue;
 
 mod exact;
 pub mod ranks;
@@ -32,26 +33,6 @@ pub struct KsStatistic {
     pub n_reference: usize,
     /// Rows in the current window.
     pub n_current: usize,
-}
-
-/// A p-value that also has a logarithm where it is too small for a double.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PValue {
-    /// As scipy reports it: in [0, 1], and 0 once it underflows.
-    pub p: f64,
-    /// Its base-10 logarithm, always finite for non-empty samples.
-    pub log10_p: f64,
-    /// Whether it is exact, or from the asymptotic law.
-    pub exact: bool,
-}
-
-impl From<PValue> for p_value::PValue {
-    fn from(p: PValue) -> Self {
-        Self {
-            p: p.p,
-            log10_p: p.log10_p,
-        }
-    }
 }
 
 /// Outcome of [`two_sample`].
@@ -130,7 +111,6 @@ pub fn p_value(gap: u128, n1: usize, n2: usize) -> PValue {
         return PValue {
             p: f64::NAN,
             log10_p: f64::NAN,
-            exact: false,
         };
     }
     let gap = gap.min(large as u128 * small as u128);
@@ -144,12 +124,7 @@ pub fn p_value(gap: u128, n1: usize, n2: usize) -> PValue {
         } else {
             exact::log_p(large, small, unit, h as i64)
         };
-        let log_p = log_p.min(0.0);
-        return PValue {
-            p: log_p.exp(),
-            log10_p: log_p * std::f64::consts::LOG10_E,
-            exact: true,
-        };
+        return PValue::from_ln(log_p);
     }
     let d = gap as f64 / (large as f64 * small as f64);
     let effective = effective_size(large, small);
@@ -162,11 +137,7 @@ pub fn p_value(gap: u128, n1: usize, n2: usize) -> PValue {
     };
     let rarest = exact::log_rarest(large, small) * std::f64::consts::LOG10_E;
     let log10_p = log10_p.max(rarest);
-    PValue {
-        p,
-        log10_p,
-        exact: false,
-    }
+    PValue { p, log10_p }
 }
 
 /// The smallest attainable gap with `p_value(gap, n1, n2).p <= alpha`, so that a check is
@@ -376,6 +347,6 @@ mod tests {
         );
         // Asymptotic, disjoint: kstwo.sf(1.0, n) is 0 with logarithm -inf.
         let p = p_value(20_000 * 500, 20_000, 500);
-        assert!(!p.exact && p.p <= 0.0 && p.log10_p.is_finite());
+        assert!(p.p <= 0.0 && p.log10_p.is_finite());
     }
 }

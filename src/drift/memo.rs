@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 
 use super::ks::ranks::Scratch;
-use super::ks::{self, PValue};
-use super::kstwo;
+use super::p_value::PValue;
+use super::{ks, kstwo};
 
 /// Entries kept of each kind before all are forgotten: a check of a few thousand columns.
 const MOST: usize = 1 << 13;

@@ -14,6 +14,9 @@
 use std::hint::select_unpredictable;
 
 mod coarse;
+mod hours;
+
+use hours::ValueHours;
 
 /// Lanes searched side by side: enough to hide the latency of memory behind each other.
 const LANES: usize = 16;
@@ -31,6 +34,8 @@ pub struct Numbers {
     moments: Option<Moments>,
     /// Distinct values of an exact column.
     distinct: usize,
+    /// When the rows of an exact column were made, where that is remembered.
+    hours: Option<Box<ValueHours>>,
     /// The distinct values of an exact column, where they are few: codes then point to these, are
     /// found sooner and are small enough to be counted instead of sorted.
     runs: Option<Box<[Edge]>>,
@@ -117,6 +122,7 @@ impl Numbers {
             runs: (distinct <= FEW && distinct < sorted.len()).then(|| runs(&sorted)),
             points: Points::Exact(sorted),
             missing,
+            hours: None,
         }
     }
 
@@ -128,6 +134,7 @@ impl Numbers {
             missing,
             moments,
             distinct: 0,
+            hours: None,
             runs: None,
         }
     }

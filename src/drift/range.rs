@@ -22,21 +22,12 @@ pub struct Beyond {
     pub above: u64,
 }
 
-/// P(the `beyond` largest of all `n_reference` + `n_current` values are current), and the same for
-/// the smallest: `scipy.stats.hypergeom.pmf(beyond, n_reference + n_current, n_current, beyond)`.
+/// Twice the smaller of P(at least `above` current values above the reference's greatest) and the
+/// same below its least, at most 1 (Bonferroni): with k the larger of both counts, 2 ·
+/// `scipy.stats.hypergeom.pmf(k, n_reference + n_current, n_current, k)`.
 ///
-/// It is P(at least `beyond` current values above the reference's greatest). 1 for an empty
-/// reference, whatever it is compared with. More than `n_current` values cannot be beyond; they
-/// count as `n_current`.
-pub fn one_sided(n_reference: u64, n_current: u64, beyond: u64) -> PValue {
-    let beyond = beyond.min(n_current);
-    if beyond == 0 || n_reference == 0 {
-        return PValue::ONE;
-    }
-    PValue::from_ln(log_run(n_reference, n_current, beyond))
-}
-
-/// Both ends together: twice the smaller one-sided p-value, at most 1 (Bonferroni).
+/// 1 for an empty reference, whatever it is compared with. More than `n_current` values cannot be
+/// beyond; they count as `n_current`.
 pub fn two_sided(n_reference: u64, n_current: u64, beyond: Beyond) -> PValue {
     let Beyond { below, above } = beyond;
     // The longer run has the smaller probability.

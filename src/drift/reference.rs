@@ -10,8 +10,13 @@ use crate::timestamp::Timestamp;
 use super::numbers::Numbers;
 use super::report::ReferenceInfo;
 use super::row::{Row, Value};
+use super::season::Seasonal;
 use super::text::{Descriptor, Texts};
 use super::together::Together;
+
+mod hours;
+
+use hours::CategoryHours;
 
 /// The most categories counted apart; where a column has more, the rest is one.
 pub const MOST_CATEGORIES: usize = 1000;
@@ -35,6 +40,8 @@ pub struct Reference {
     /// The autocorrelation time of each track, where the rows stood in the order of their time;
     /// empty where they did not.
     pub dependence: Vec<Option<f64>>,
+    /// When its rows were made; `None` where that is not known, or there is no season.
+    pub seasonal: Option<Seasonal>,
 }
 
 /// One column of the reference.
@@ -60,6 +67,8 @@ pub struct Categories {
     /// Whether the last category stands for all that are not among the others.
     pub rest: bool,
     codes: HashMap<Box<str>, u32>,
+    /// When the rows were made, where that is remembered.
+    hours: Option<Box<CategoryHours>>,
 }
 
 /// One thing that is compared: a column, or what describes a column of texts.
@@ -328,6 +337,7 @@ impl Categories {
             missing,
             rest,
             codes,
+            hours: None,
         }
     }
 
@@ -435,6 +445,7 @@ mod tests {
             ],
             together: None,
             dependence: Vec::new(),
+            seasonal: None,
         };
         let row = reference.encode(&[text("c"), text("not compared"), text("a b!")]);
         let tracks = reference.tracks();

@@ -360,6 +360,7 @@ mod tests {
             columns: vec![Some(ColumnReference::new(kind, cells))],
             together: None,
             dependence: Vec::new(),
+            seasonal: None,
         }
     }
 

@@ -126,6 +126,11 @@ impl Texts {
         self.vocabulary.describe(text, 0)
     }
 
+    /// The four descriptors of a text that is of the reference.
+    pub(super) fn describe_own(&self, text: &str) -> [f64; 4] {
+        self.vocabulary.describe(text, 1)
+    }
+
     /// Texts there are.
     #[must_use]
     pub fn len(&self) -> usize {

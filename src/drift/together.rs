@@ -60,6 +60,12 @@ impl Stride {
         fits.then(|| Self(rows.div_ceil(MAX_REFERENCE_ROWS)))
     }
 
+    /// Of `rows` rows at most `most`, evenly.
+    #[must_use]
+    pub fn to(rows: usize, most: usize) -> Self {
+        Self(rows.div_ceil(most.max(1)).max(1))
+    }
+
     /// Whether it takes the row at `index`.
     #[must_use]
     pub const fn takes(self, index: usize) -> bool {
@@ -112,8 +118,7 @@ impl Together {
         let columns = tracks.len();
         let rows = tracks.first()?.len();
         let features = Features::new(columns, SEED);
-        let across = |row: usize| tracks.iter().map(move |track| track[row]);
-        let scores: Vec<f32> = (0..rows).flat_map(across).collect();
+        let scores = across(tracks);
         let reference = JointReference::new(&features, scores.chunks_exact(columns))?;
         let stride = rows.div_ceil(KEPT_ROWS);
         let kept = scores.chunks_exact(columns).step_by(stride);
@@ -180,6 +185,14 @@ impl Together {
         debug_assert_eq!(scores.len() % self.columns, 0);
         scores
     }
+}
+
+/// Scores row by row, of one `Vec` for each track, all of one length.
+#[must_use]
+pub fn across(tracks: &[Vec<f32>]) -> Vec<f32> {
+    let rows = tracks.first().map_or(0, Vec::len);
+    let row = |row: usize| tracks.iter().map(move |track| track[row]);
+    (0..rows).flat_map(row).collect()
 }
 
 /// The scores of sampled cells of a column, for each of its tracks.

@@ -61,6 +61,16 @@ catalogue! {
     UPSTREAM_UP: Gauge "driftd_upstream_up" ["model"]
         "1 if the upstream answered when last tried, 0 if it could not be reached.";
 
+    // Connections.
+    PROXY_LIMIT: Counter "driftd_proxy_limit_total" ["limit"]
+        "How often a limit of [proxy] acted.";
+    PROXY_MALFORMED: Counter "driftd_proxy_malformed_total" []
+        "Connections closed because what came on them was no HTTP request.";
+    PROXY_TUNNELS: Gauge "driftd_proxy_tunnels" []
+        "Connections switched to another protocol (WebSocket) that are open.";
+    PROXY_TUNNEL_BYTES: Counter "driftd_proxy_tunnel_bytes_total" ["direction"]
+        "Bytes passed on such connections: request from the client, response to it.";
+
     // The tap: offered = outcomes + in flight.
     TAP_OFFERED: Counter "driftd_tap_offered_total" ["model"]
         "Exchanges offered to the tap.";
@@ -74,6 +84,10 @@ catalogue! {
         "Exchanges offered whose outcome is still open.";
     TAP_QUEUE_BYTES: Gauge "driftd_tap_queue_bytes" []
         "Bytes waiting between the proxy and the window.";
+    TAP_RECORDING: Gauge "driftd_tap_recording" []
+        "1 while what is tapped reaches the window, 0 while it cannot: traffic does not depend on it.";
+    TAP_RESTARTS: Counter "driftd_tap_restarts_total" []
+        "Times recording was begun anew after a defect.";
 
     // The window.
     WINDOW_BYTES: Gauge "driftd_window_bytes" []

@@ -18,6 +18,7 @@ use crate::model::ModelName;
 use crate::timestamp::Timestamp;
 
 use super::catalogue::{self, Series, SeriesKind};
+use super::connection::{ConnectionTotals, Direction, Limit};
 use super::tap::TapSnapshot;
 
 /// Figures the application gathers from the modules that own them.
@@ -27,6 +28,10 @@ pub struct Gauges {
     pub tap_queue_bytes: u64,
     /// Size of the window on disk; `None` where it cannot be told.
     pub window_bytes: Option<u64>,
+    /// Whether what is tapped reaches the window.
+    pub recording: bool,
+    /// How often recording was begun anew after a defect.
+    pub recording_restarts: u64,
     /// One entry per model, in the configuration's order.
     pub models: Vec<ModelGauges>,
 }
@@ -54,6 +59,7 @@ pub(super) struct Snapshot {
     pub(super) tap: Vec<TapSnapshot>,
     /// Requests under way, with the model's name (empty: of no model).
     pub(super) active: Vec<(String, u64)>,
+    pub(super) connections: ConnectionTotals,
     pub(super) report: Arc<Report>,
 }
 
@@ -77,6 +83,24 @@ const SCALARS: &[(Series, Observe)] = &[
         per_model(snapshot, models, observe, |model| {
             model.upstream_up.map(flag)
         });
+    }),
+    (catalogue::PROXY_LIMIT, |snapshot, _, observe| {
+        for (limit, count) in Limit::ALL.iter().zip(snapshot.connections.limits) {
+            observe(&[KeyValue::new("limit", limit.as_str())], count as f64);
+        }
+    }),
+    (catalogue::PROXY_MALFORMED, |snapshot, _, observe| {
+        observe(&[], snapshot.connections.malformed as f64);
+    }),
+    (catalogue::PROXY_TUNNELS, |snapshot, _, observe| {
+        observe(&[], snapshot.connections.tunnels as f64);
+    }),
+    (catalogue::PROXY_TUNNEL_BYTES, |snapshot, _, observe| {
+        let bytes = snapshot.connections.tunnel_bytes;
+        for (direction, bytes) in Direction::ALL.iter().zip(bytes) {
+            let labels = [KeyValue::new("direction", direction.as_str())];
+            observe(&labels, bytes as f64);
+        }
     }),
     (catalogue::TAP_OFFERED, |snapshot, models, observe| {
         per_tap(snapshot, models, observe, |tap| tap.offered);
@@ -105,6 +129,12 @@ const SCALARS: &[(Series, Observe)] = &[
     }),
     (catalogue::TAP_QUEUE_BYTES, |snapshot, _, observe| {
         observe(&[], snapshot.gauges.tap_queue_bytes as f64);
+    }),
+    (catalogue::TAP_RECORDING, |snapshot, _, observe| {
+        observe(&[], flag(snapshot.gauges.recording));
+    }),
+    (catalogue::TAP_RESTARTS, |snapshot, _, observe| {
+        observe(&[], snapshot.gauges.recording_restarts as f64);
     }),
     (catalogue::WINDOW_BYTES, |snapshot, _, observe| {
         if let Some(bytes) = snapshot.gauges.window_bytes {

@@ -13,6 +13,7 @@ use crate::feature::{Kind, Role};
 use crate::timestamp::Timestamp;
 
 use super::catalogue::SeriesKind;
+use super::connection::{Direction, Limit};
 use super::traffic::Observation;
 use super::*;
 
@@ -159,13 +160,22 @@ fn metrics(report: Report, busy: bool) -> Metrics {
         for shard in [traffic.shard(), traffic.shard()] {
             shard.started(Some(0));
             shard.finished(&observation);
+            let connections = shard.connections();
+            connections.limited(Limit::MaxHead);
+            connections.malformed();
+            connections.tunnel_opened();
+            connections.tunnelled(Direction::Request, 10);
         }
+        // On another thread than it opened on.
+        traffic.shard().connections().tunnel_closed();
         tap.offered(0);
         tap.offered(0);
         tap.outcome(0, Outcome::Captured, 1);
         tap.dropped(0, DropReason::QueueFull, 1);
         gauges = Gauges {
             tap_queue_bytes: 7,
+            recording: true,
+            recording_restarts: 0,
             window_bytes: Some(4096),
             models: vec![ModelGauges {
                 window_rows: Some(42),
@@ -186,6 +196,21 @@ fn metrics(report: Report, busy: bool) -> Metrics {
         gauges,
     })
     .unwrap()
+}
+
+#[test]
+fn what_befalls_connections_is_summed_over_threads() {
+    let text = busy();
+    for line in [
+        "driftd_proxy_limit_total{limit=\"max_head\"} 2",
+        "driftd_proxy_limit_total{limit=\"write_timeout\"} 0",
+        "driftd_proxy_malformed_total 2",
+        "driftd_proxy_tunnels 1",
+        "driftd_proxy_tunnel_bytes_total{direction=\"request\"} 20",
+        "driftd_proxy_tunnel_bytes_total{direction=\"response\"} 0",
+    ] {
+        assert_line(&text, line);
+    }
 }
 
 fn busy() -> String {
@@ -245,6 +270,8 @@ fn exposes_the_figures() {
         r#"driftd_tap_dropped_total{model="iris",reason="queue_full"} 1"#,
         r#"driftd_tap_in_flight{model="iris"} 0"#,
         "driftd_tap_queue_bytes 7",
+        "driftd_tap_recording 1",
+        "driftd_tap_restarts_total 0",
         "driftd_window_bytes 4096",
         r#"driftd_window_rows{model="iris"} 42"#,
         r#"driftd_window_newest_row_timestamp_seconds{model="iris"} 1700000000"#,

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::model::ModelName;
 
+use super::connection::{ConnectionCounters, ConnectionTotals};
 use super::latency::{Leg, Merged, Rolling};
 use super::series::{BucketTotals, Interned, Labels};
 
@@ -32,6 +33,7 @@ pub struct Shard {
     origin: Instant,
     /// One entry per model, then one for requests of no model.
     models: Vec<ModelShard>,
+    connections: ConnectionCounters,
 }
 
 /// One finished request.
@@ -46,7 +48,7 @@ pub struct Observation<'a> {
     /// The status sent to the client; 499 where it went away before one was.
     pub status: u16,
     /// Why the exchange failed, in a word as in the `driftd-error` header; `client_aborted`,
-    /// `upstream_truncated` and `shutdown` where no answer of ours said so.
+    /// `upstream_truncated`, `body_timeout` and `shutdown` where no answer of ours said so.
     pub error: Option<&'static str>,
     /// From the request's head to the end of the response.
     pub total: Duration,
@@ -124,6 +126,7 @@ impl Traffic {
         let shard = Arc::new(Shard {
             origin: self.origin,
             models: models.collect(),
+            connections: ConnectionCounters::default(),
         });
         lock(&self.shards).push(Arc::clone(&shard));
         shard
@@ -183,6 +186,15 @@ impl Traffic {
         merged(&self.shards(), slot, leg, self.origin.elapsed())
     }
 
+    /// What befell the connections.
+    pub(super) fn connections(&self) -> ConnectionTotals {
+        let mut totals = ConnectionTotals::default();
+        for shard in self.shards() {
+            totals.add(&shard.connections);
+        }
+        totals
+    }
+
     fn shards(&self) -> Vec<Arc<Shard>> {
         lock(&self.shards).clone()
     }
@@ -220,6 +232,11 @@ impl Shard {
             legs[Leg::Upstream as usize].record(upstream, age);
             legs[Leg::Overhead as usize].record(overhead, age);
         }
+    }
+
+    /// The counters of what befalls connections.
+    pub const fn connections(&self) -> &ConnectionCounters {
+        &self.connections
     }
 
     fn slot(&self, model: Option<usize>) -> &ModelShard {

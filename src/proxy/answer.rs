@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
 use super::body::{Answer, TapBody};
@@ -23,6 +23,10 @@ pub(super) enum Failure {
     BadRequest(&'static str),
     /// `CONNECT`, which asks for a tunnel.
     Tunnel,
+    /// Too many exchanges are under way.
+    Overload,
+    /// The client sent nothing of its body for too long.
+    BodyTimeout,
     /// The client broke its body off, or it is malformed.
     BrokenBody,
     /// No connection.
@@ -56,6 +60,9 @@ impl Failure {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ERROR, HeaderValue::from_static(code));
         headers.insert(REQUEST_ID, id.clone());
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         if ending == Ending::ClientAborted || status == StatusCode::BAD_REQUEST {
             // What follows on this connection cannot be trusted to be a request.
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -68,6 +75,8 @@ impl Failure {
         match self {
             Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad_request", Complete),
             Self::Tunnel => (StatusCode::METHOD_NOT_ALLOWED, "connect_refused", Complete),
+            Self::Overload => (StatusCode::SERVICE_UNAVAILABLE, "overload", Complete),
+            Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "body_timeout", ClientAborted),
             Self::BrokenBody => (StatusCode::BAD_REQUEST, "bad_request", ClientAborted),
             Self::Connect(_) => (StatusCode::BAD_GATEWAY, "upstream_connect", UpstreamFailed),
             Self::ConnectTimeout => (
@@ -89,6 +98,10 @@ impl Failure {
         match self {
             Self::BadRequest(why) | Self::Protocol(why) => (*why).to_owned(),
             Self::Tunnel => "CONNECT is not offered".to_owned(),
+            Self::Overload => {
+                "too many requests are under way; this one was not passed on".to_owned()
+            }
+            Self::BodyTimeout => "the rest of the request's body did not come in time".to_owned(),
             Self::BrokenBody => "the request's body broke off or is malformed".to_owned(),
             Self::Connect(error) => format!("cannot connect to the upstream: {error}"),
             Self::ConnectTimeout => "the upstream did not take the connection in time".to_owned(),

@@ -7,6 +7,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::task::AbortHandle;
+use tokio::time::{self, Instant, Sleep};
 
 use super::flight::{Flight, Side};
 use crate::exchange::Ending;
@@ -22,15 +24,40 @@ pub(super) struct TapBody<B: Body> {
     side: Side,
     /// The end has been told.
     ended: bool,
+    /// Runs while the client owes the next part of a request's body.
+    patience: Option<Pin<Box<Sleep>>>,
+    /// It does so now.
+    owed: bool,
+}
+
+/// Why a body does not go on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    /// Its sender broke it off, or it is malformed.
+    #[error(transparent)]
+    Off(#[from] hyper::Error),
+    /// The client sent nothing of it for too long.
+    #[error("the body did not go on in time")]
+    Timeout,
 }
 
 /// The body of a response.
 #[derive(Debug)]
 pub(super) enum Answer {
     /// The upstream's.
-    Upstream(Incoming),
+    Upstream(UpstreamBody),
     /// Our own.
     Own(Full<Bytes>),
+}
+
+/// The body of an upstream's answer. Dropped before its end, it ends the connection it comes on:
+/// hyper alone would notice only when the upstream said something more.
+#[derive(Debug)]
+pub(super) struct UpstreamBody {
+    body: Incoming,
+    /// `None` where others share it.
+    connection: Option<AbortHandle>,
+    over: bool,
 }
 
 // === impl TapBody ===
@@ -42,28 +69,54 @@ impl<B: Body> TapBody<B> {
             flight,
             side,
             ended: false,
+            patience: None,
+            owed: false,
         }
     }
 
+    /// Whether the client has sent nothing for too long, given that nothing is there now.
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        if !std::mem::replace(&mut self.owed, true) {
+            let end = Instant::now() + self.flight.body_timeout();
+            match &mut self.patience {
+                Some(timer) => timer.as_mut().reset(end),
+                none => *none = Some(Box::pin(time::sleep_until(end))),
+            }
+        }
+        let timer = self.patience.as_mut();
+        timer.is_some_and(|timer| timer.as_mut().poll(cx).is_ready())
+    }
+
     fn end(&mut self, ending: Ending) {
-        if !std::mem::replace(&mut self.ended, true) && self.side == Side::Response {
-            self.flight.ended(ending);
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        match self.side {
+            Side::Response => self.flight.ended(ending),
+            Side::Request if ending != Ending::Complete => self.flight.deadlines().left_unread(),
+            Side::Request => {}
         }
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for TapBody<B> {
+impl<B: Body<Data = Bytes, Error = hyper::Error> + Unpin> Body for TapBody<B> {
     type Data = Bytes;
-    type Error = B::Error;
+    type Error = Broken;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = &mut *self;
         let polled = Pin::new(&mut this.inner).poll_frame(cx);
         if this.side == Side::Request {
             this.flight.moved(polled.is_pending());
+            if polled.is_pending() && this.is_late(cx) {
+                this.flight.late();
+                this.end(Ending::ClientAborted);
+                return Poll::Ready(Some(Err(Broken::Timeout)));
+            }
+            this.owed = polled.is_pending();
         }
         let frame = ready!(polled);
         match &frame {
@@ -84,7 +137,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for TapBody<B> {
             }
             None => this.end(Ending::Complete),
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map_err(Broken::Off)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -98,6 +151,9 @@ impl<B: Body<Data = Bytes> + Unpin> Body for TapBody<B> {
 
 impl<B: Body> Drop for TapBody<B> {
     fn drop(&mut self) {
+        if self.side == Side::Response {
+            self.flight.deadlines().over();
+        }
         // A body that is empty, or belongs to an answer to HEAD, is never asked for a frame.
         let complete = self.inner.is_end_stream();
         self.end(if complete {
@@ -105,6 +161,29 @@ impl<B: Body> Drop for TapBody<B> {
         } else {
             Ending::ClientAborted
         });
+    }
+}
+
+// === impl UpstreamBody ===
+
+impl UpstreamBody {
+    pub(super) const fn new(body: Incoming, connection: Option<AbortHandle>) -> Self {
+        Self {
+            body,
+            connection,
+            over: false,
+        }
+    }
+}
+
+impl Drop for UpstreamBody {
+    fn drop(&mut self) {
+        if !self.over
+            && !self.body.is_end_stream()
+            && let Some(connection) = &self.connection
+        {
+            connection.abort();
+        }
     }
 }
 
@@ -119,7 +198,11 @@ impl Body for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match self.get_mut() {
-            Self::Upstream(body) => Pin::new(body).poll_frame(cx),
+            Self::Upstream(upstream) => {
+                let polled = Pin::new(&mut upstream.body).poll_frame(cx);
+                upstream.over |= matches!(polled, Poll::Ready(None | Some(Err(_))));
+                polled
+            }
             Self::Own(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map_err(|never| match never {}),
@@ -128,14 +211,14 @@ impl Body for Answer {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Upstream(body) => body.is_end_stream(),
+            Self::Upstream(upstream) => upstream.body.is_end_stream(),
             Self::Own(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Upstream(body) => body.size_hint(),
+            Self::Upstream(upstream) => upstream.body.size_hint(),
             Self::Own(body) => body.size_hint(),
         }
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
+use tokio::task::AbortHandle;
 
 use super::body::TapBody;
 
@@ -14,7 +15,12 @@ use super::body::TapBody;
 const MAX_SPARE: usize = 64;
 
 /// A connection to an upstream.
-pub(super) type Sender = SendRequest<TapBody<Incoming>>;
+#[derive(Debug)]
+pub(super) struct Sender {
+    pub(super) requests: SendRequest<TapBody<Incoming>>,
+    /// The task that drives it: to be ended when an answer is not wanted any more.
+    pub(super) task: AbortHandle,
+}
 
 /// Connections that wait for their next request.
 #[derive(Debug, Default)]
@@ -71,7 +77,8 @@ impl Kept {
     pub(super) fn prune(&self, max_idle: Duration) {
         self.0.borrow_mut().retain(|connection| {
             let Connection { sender, used, .. } = connection;
-            !sender.is_closed() && (!sender.is_ready() || used.elapsed() <= max_idle)
+            let requests = &sender.requests;
+            !requests.is_closed() && (!requests.is_ready() || used.elapsed() <= max_idle)
         });
     }
 }
@@ -81,6 +88,7 @@ impl Kept {
 impl Connection {
     fn is_fit(&self, max_idle: Duration) -> bool {
         // Not ready: its last response or request is not over, or the upstream closed it.
-        self.sender.is_ready() && !self.sender.is_closed() && self.used.elapsed() <= max_idle
+        let requests = &self.sender.requests;
+        requests.is_ready() && !requests.is_closed() && self.used.elapsed() <= max_idle
     }
 }

@@ -10,14 +10,18 @@ use std::time::{Duration, Instant};
 
 use hyper::header::HeaderValue;
 use hyper::http::{request, response};
-use hyper::{Method, StatusCode};
+use hyper::{HeaderMap, Method, StatusCode};
 
 use super::capture::Capture;
+use super::client::Client;
+use super::deadlines::Deadlines;
 use super::header;
+use super::http2;
 use super::identity;
 use super::tap::Permit;
 use super::worker::Worker;
-use crate::exchange::{DropReason, Ending, Exchange, Outcome};
+use crate::exchange::{CapturedHeaders, DropReason, Ending, Exchange, Outcome};
+use crate::metrics::connection::Limit;
 use crate::metrics::traffic::Observation;
 use crate::model::Route;
 use crate::timestamp::Timestamp;
@@ -25,10 +29,19 @@ use crate::timestamp::Timestamp;
 /// The status recorded where a client went away before one was sent, as nginx has it.
 const CLIENT_CLOSED: u16 = 499;
 
+/// How long a gRPC client may send nothing: it has deadlines of its own.
+const SILENCE: Duration = Duration::from_secs(365 * 86_400);
+
 /// One exchange under way.
 #[derive(Debug)]
 pub(super) struct Flight {
     worker: Rc<Worker>,
+    /// Those of the client's connection.
+    deadlines: Rc<Deadlines>,
+    /// There was room for it beside all others under way.
+    admitted: bool,
+    /// It is a gRPC call.
+    grpc: bool,
     /// The model and configured path, `None` for what no model claims.
     route: Option<Route>,
     method: Method,
@@ -56,8 +69,11 @@ struct State {
     total: Option<Duration>,
     /// The client broke its request off, or sent a body that is none.
     broken: bool,
+    /// The client sent nothing of its body for too long.
+    late: bool,
     /// There as long as the exchange is tapped.
     permit: Option<Permit>,
+    headers: CapturedHeaders,
     request: Capture,
     response: Capture,
 }
@@ -72,8 +88,12 @@ pub(super) enum Side {
 // === impl Flight ===
 
 impl Flight {
-    /// Begins at a request's head: finds its model, and whether it is tapped.
-    pub(super) fn begin(worker: &Rc<Worker>, head: &request::Parts) -> Rc<Self> {
+    /// Begins at a request's head: finds its model, and whether there is room for it. `bodies` says
+    /// whether it is one the tap can learn from.
+    pub(super) fn begin(client: &Client, head: &request::Parts, bodies: bool) -> Rc<Self> {
+        let worker = &client.worker;
+        client.deadlines.begun();
+        let admitted = worker.shared.admit();
         let begun = Instant::now();
         let started = Timestamp::now();
         let route = worker.shared.routes.find(head.uri.path());
@@ -81,13 +101,10 @@ impl Flight {
         worker
             .observer
             .started(route.as_ref().map(|route| route.model));
-        let permit = route
-            .as_ref()
-            .and_then(|route| offer(worker, route, head, &request_id));
-        let mut state = State {
-            permit,
-            ..State::default()
-        };
+        let mut state = State::default();
+        if let Some(route) = route.as_ref().filter(|_| bodies && admitted) {
+            state.offer(worker, route, head, &request_id);
+        }
         let mut trace_id = None;
         if state.permit.is_some() {
             trace_id = identity::trace_id(&head.headers);
@@ -95,6 +112,9 @@ impl Flight {
         }
         Rc::new(Self {
             worker: Rc::clone(worker),
+            deadlines: Rc::clone(&client.deadlines),
+            admitted,
+            grpc: http2::is_grpc(head.version, &head.headers),
             route,
             method: head.method.clone(),
             request_id,
@@ -110,6 +130,25 @@ impl Flight {
     /// The model that claims the request.
     pub(super) fn model(&self) -> Option<usize> {
         self.route.as_ref().map(|route| route.model)
+    }
+
+    /// Whether there is room for it beside all others under way.
+    pub(super) fn is_admitted(&self) -> bool {
+        self.admitted
+    }
+
+    /// The deadlines of the client's connection.
+    pub(super) fn deadlines(&self) -> &Deadlines {
+        &self.deadlines
+    }
+
+    /// How long the client may send nothing of its body.
+    pub(super) fn body_timeout(&self) -> Duration {
+        if self.grpc {
+            // A stream may be silent for days.
+            return SILENCE;
+        }
+        self.worker.shared.config.limits.body_timeout
     }
 
     /// The request's method.
@@ -133,6 +172,9 @@ impl Flight {
         state.status = head.status.as_u16();
         if state.permit.is_some() {
             state.response.encoded(header::encoding(&head.headers));
+            if !state.note(&self.worker, Side::Response, &head.headers) {
+                self.lose(&mut state);
+            }
         }
     }
 
@@ -160,19 +202,24 @@ impl Flight {
             return;
         }
         let capture = match side {
-            Side::Request => &mut *request,
-            Side::Response => &mut *response,
+            Side::Request => request,
+            Side::Response => response,
         };
         let cap = self.worker.tap.max_body();
         let Some(held) = permit else { return };
         if !capture.push(data, left, cap, held) {
-            // Lost: what it held is free for others at once.
-            *permit = None;
-            *request = Capture::default();
-            *response = Capture::default();
-            if let Some(model) = self.model() {
-                self.worker.observer.dropped(model, DropReason::QueueFull);
-            }
+            self.lose(&mut state);
+        }
+    }
+
+    /// There is no room for more: what the exchange held is free for others at once.
+    fn lose(&self, state: &mut State) {
+        state.permit = None;
+        state.headers = CapturedHeaders::default();
+        state.request = Capture::default();
+        state.response = Capture::default();
+        if let Some(model) = self.model() {
+            self.worker.observer.dropped(model, DropReason::QueueFull);
         }
     }
 
@@ -200,16 +247,38 @@ impl Flight {
         self.state.borrow().broken
     }
 
+    /// A limit acted on the exchange.
+    pub(super) fn limited(&self, limit: Limit) {
+        self.worker.observer.limited(limit);
+    }
+
+    /// The client sent nothing of its body for too long.
+    pub(super) fn late(&self) {
+        self.state.borrow_mut().late = true;
+        self.limited(Limit::BodyTimeout);
+    }
+
+    /// Whether the client sent nothing of its body for too long.
+    pub(super) fn is_late(&self) -> bool {
+        self.state.borrow().late
+    }
+
     /// The response is over. What ended the exchange before it counts more.
     pub(super) fn ended(&self, ending: Ending) {
         let mut state = self.state.borrow_mut();
         let now = Instant::now();
         state.total = Some(now - self.begun);
         if state.ending.is_none() {
+            // An upstream that is not given the whole request cannot give the whole answer.
+            let ending = match ending {
+                Ending::UpstreamFailed if state.broken || state.late => Ending::ClientAborted,
+                other => other,
+            };
             state.ending = Some(ending);
             state.upstream = state.turned.map(|turned| now - turned);
             state.error = match ending {
                 Ending::Complete => None,
+                Ending::ClientAborted if state.late => Some("body_timeout"),
                 Ending::ClientAborted => Some(self.worker.abort_cause()),
                 Ending::UpstreamFailed | Ending::UpstreamTimeout => Some("upstream_truncated"),
             };
@@ -219,6 +288,9 @@ impl Flight {
 
 impl Drop for Flight {
     fn drop(&mut self) {
+        if self.admitted {
+            self.worker.shared.release();
+        }
         let mut state = std::mem::take(self.state.get_mut());
         let ending = state.ending.unwrap_or(Ending::ClientAborted);
         if state.status == 0 {
@@ -253,6 +325,7 @@ impl Drop for Flight {
             upstream: state.upstream,
             request,
             response,
+            headers: state.headers,
             ending,
         };
         let observer = &self.worker.observer;
@@ -264,31 +337,60 @@ impl Drop for Flight {
     }
 }
 
-/// Offers an exchange to its model's tap; `None` if it is left out or there is no room.
-fn offer(
-    worker: &Worker,
-    route: &Route,
-    head: &request::Parts,
-    request_id: &HeaderValue,
-) -> Option<Permit> {
-    // A model that takes every path would otherwise record health checks and pages.
-    if &*route.path == "*" && head.method != Method::POST {
-        return None;
+// === impl State ===
+
+impl State {
+    /// Offers the exchange to its model's tap; it has a permit then, unless it is left out or there
+    /// is no room.
+    fn offer(
+        &mut self,
+        worker: &Worker,
+        route: &Route,
+        head: &request::Parts,
+        request_id: &HeaderValue,
+    ) {
+        // A model that takes every path would otherwise record health checks and pages.
+        if &*route.path == "*" && head.method != Method::POST {
+            return;
+        }
+        let Some(model) = worker.shared.models.get(route.model) else {
+            return;
+        };
+        let observer = &worker.observer;
+        observer.offered(route.model);
+        let path = head.uri.path();
+        // What gRPC passes is no JSON, and may pass for days: counted and timed, not copied.
+        let grpc = http2::is_grpc(head.version, &head.headers);
+        if grpc || (model.exclude.iter()).any(|rule| rule.matches(path, &head.headers)) {
+            observer.outcome(route.model, Outcome::Excluded);
+            return;
+        }
+        if !model.sampler.admits(request_id.as_bytes()) {
+            observer.outcome(route.model, Outcome::SampledOut);
+            return;
+        }
+        match worker.tap.begin() {
+            Ok(permit) => self.permit = Some(permit),
+            Err(reason) => return observer.dropped(route.model, reason),
+        }
+        if !self.note(worker, Side::Request, &head.headers) {
+            self.permit = None;
+            observer.dropped(route.model, DropReason::QueueFull);
+        }
     }
-    let model = worker.shared.models.get(route.model)?;
-    let observer = &worker.observer;
-    observer.offered(route.model);
-    if model.exclude.iter().any(|rule| rule.matches(&head.headers)) {
-        observer.outcome(route.model, Outcome::Excluded);
-        return None;
+
+    /// Captures the headers of one side that are listed; false if there is no room for them.
+    fn note(&mut self, worker: &Worker, side: Side, headers: &HeaderMap) -> bool {
+        let Some(permit) = &mut self.permit else {
+            return true;
+        };
+        let Some(captured) = worker.shared.config.headers.capture(headers, permit) else {
+            return false;
+        };
+        match side {
+            Side::Request => self.headers.request = captured,
+            Side::Response => self.headers.response = captured,
+        }
+        true
     }
-    if !model.sampler.admits(request_id.as_bytes()) {
-        observer.outcome(route.model, Outcome::SampledOut);
-        return None;
-    }
-    worker
-        .tap
-        .begin()
-        .map_err(|reason| observer.dropped(route.model, reason))
-        .ok()
 }

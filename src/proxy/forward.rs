@@ -5,20 +5,29 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::{TrySendError, http1};
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::http::request;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use tokio::time::{self, Instant};
 
 use super::answer::Failure;
-use super::body::{Answer, TapBody};
+use super::body::{Answer, TapBody, UpstreamBody};
+use super::client::Client;
 use super::connections::Sender;
 use super::flight::{Flight, Side};
 use super::header;
+use super::http2;
 use super::identity::REQUEST_ID;
-use super::worker::{Client, Worker};
+use super::stream::Stream;
+use super::tunnel::Tunnel;
+use super::upstream_io::UpstreamIo;
+use super::worker::Worker;
+use crate::metrics::connection::Limit;
 
 /// Serves one request of a client's connection.
 pub(super) async fn serve(
@@ -26,8 +35,11 @@ pub(super) async fn serve(
     request: Request<Incoming>,
 ) -> Result<Response<TapBody<Answer>>, Infallible> {
     let (head, body) = request.into_parts();
-    let flight = Flight::begin(&client.worker, &head);
-    let forwarded = forward(&client, &flight, head, body).await;
+    let upgrade = header::upgrade(&head);
+    let flight = Flight::begin(&client, &head, upgrade.is_none());
+    // From here on, whatever becomes of the body, it is known whether it was read.
+    let body = TapBody::new(body, Rc::clone(&flight), Side::Request);
+    let forwarded = forward(&client, &flight, head, body, upgrade).await;
     Ok(forwarded.unwrap_or_else(|failure| failure.answer(&flight)))
 }
 
@@ -35,32 +47,49 @@ async fn forward(
     client: &Client,
     flight: &Rc<Flight>,
     mut head: request::Parts,
-    body: Incoming,
+    body: TapBody<Incoming>,
+    upgrade: Option<HeaderValue>,
 ) -> Result<Response<TapBody<Answer>>, Failure> {
-    if let Some(fault) = header::fault(&head) {
-        return Err(Failure::BadRequest(fault));
-    }
-    if head.method == Method::CONNECT {
-        return Err(Failure::Tunnel);
-    }
+    refuse(flight, &head, &body, upgrade.as_ref())?;
     let worker = &*client.worker;
+    let limits = &worker.shared.config.limits;
     let upstream = worker.shared.upstream_of(flight.model());
+    // HTTP/2 has no switch of protocols to pass on.
+    let over_http2 = upgrade.is_none()
+        && (worker.shared.config.upstream_http2 || http2::is_grpc(head.version, &head.headers));
+    if head.version == Version::HTTP_2 && !over_http2 {
+        http2::join_cookies(&mut head.headers);
+    }
     header::for_upstream(&mut head, &body, || {
         worker.shared.upstreams[upstream].host()
     });
+    client.peer.announce(limits.forwarded, &mut head.headers);
     if head.headers.get(&REQUEST_ID) != Some(flight.request_id()) {
         head.headers.insert(REQUEST_ID, flight.request_id().clone());
     }
+    if let Some(protocol) = upgrade.clone() {
+        header::set_upgrade(&mut head.headers, protocol);
+    } else if !limits.upstream_keepalive {
+        head.headers
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     flight.turned();
-    let body = TapBody::new(body, Rc::clone(flight), Side::Request);
     let request = Request::from_parts(head, body);
-    let (response, sender) = send(client, flight, upstream, request).await?;
+    let (response, sender) = if over_http2 {
+        let response = http2::send(worker, flight, upstream, request).await?;
+        (response, None)
+    } else {
+        let (response, sender) = send(client, flight, upstream, request).await?;
+        (response, Some(sender))
+    };
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return switch(client, flight, upgrade, response).await;
+    }
 
     let (mut head, body) = response.into_parts();
-    if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(Failure::Protocol("the upstream switched protocols unasked"));
-    }
-    if !header::closes(&head) {
+    let body = UpstreamBody::new(body, sender.as_ref().map(|sender| sender.task.clone()));
+    let keeps = limits.upstream_keepalive && !header::closes(&head);
+    if let Some(sender) = sender.filter(|_| keeps) {
         client.kept.keep(upstream, sender);
     }
     flight.answered(&head);
@@ -69,6 +98,58 @@ async fn forward(
         head.headers.insert(REQUEST_ID, flight.request_id().clone());
     }
     let body = TapBody::new(Answer::Upstream(body), Rc::clone(flight), Side::Response);
+    Ok(Response::from_parts(head, body))
+}
+
+/// Turns requests away that must not reach an upstream, before anything of their bodies is read.
+fn refuse(
+    flight: &Flight,
+    head: &request::Parts,
+    body: &impl Body,
+    upgrade: Option<&HeaderValue>,
+) -> Result<(), Failure> {
+    if !flight.is_admitted() {
+        flight.limited(Limit::MaxInFlight);
+        return Err(Failure::Overload);
+    }
+    if let Some(fault) = header::fault(head).or_else(|| http2::fault(head)) {
+        return Err(Failure::BadRequest(fault));
+    }
+    if head.method == Method::CONNECT {
+        return Err(Failure::Tunnel);
+    }
+    if upgrade.is_some() && !body.is_end_stream() {
+        return Err(Failure::BadRequest(
+            "a request to switch protocols cannot have a body",
+        ));
+    }
+    Ok(())
+}
+
+/// Passes the upstream's 101 on; the client's connection becomes a tunnel once it is written.
+async fn switch(
+    client: &Client,
+    flight: &Rc<Flight>,
+    upgrade: Option<HeaderValue>,
+    mut response: Response<Incoming>,
+) -> Result<Response<TapBody<Answer>>, Failure> {
+    let Some(protocol) = upgrade else {
+        return Err(Failure::Protocol("the upstream switched protocols unasked"));
+    };
+    let upstream = hyper::upgrade::on(&mut response);
+    let (mut head, _) = response.into_parts();
+    if !header::switches(&head, &protocol) {
+        return Err(Failure::Protocol(
+            "the upstream switched to another protocol than was asked for",
+        ));
+    }
+    let upstream = upstream.await.map_err(Failure::Closed)?;
+    client.tunnel.set(Some(Tunnel::new(upstream)));
+    flight.answered(&head);
+    header::for_client(&mut head, flight.method());
+    header::set_upgrade(&mut head.headers, protocol);
+    let nothing = Answer::Own(Full::new(Bytes::new()));
+    let body = TapBody::new(nothing, Rc::clone(flight), Side::Response);
     Ok(Response::from_parts(head, body))
 }
 
@@ -86,33 +167,35 @@ async fn send(
     let kept = kept.or_else(|| worker.spare.take(upstream, max_idle));
     let mut request = request;
     if let Some(mut sender) = kept {
-        match attempt(&mut sender, flight, worker, request).await? {
+        match attempt(sender.requests.try_send_request(request), flight, worker).await? {
             Attempt::Answered(response) => return Ok((response, sender)),
             Attempt::Unsent(unsent, _) => request = *unsent,
         }
     }
     let mut sender = connect(worker, upstream).await?;
-    match attempt(&mut sender, flight, worker, request).await? {
+    match attempt(sender.requests.try_send_request(request), flight, worker).await? {
         Attempt::Answered(response) => Ok((response, sender)),
         Attempt::Unsent(_, error) => Err(Failure::Closed(error)),
     }
 }
 
 /// How sending went.
-enum Attempt {
+pub(super) enum Attempt {
     Answered(Response<Incoming>),
     /// The connection was gone before the first byte was written.
     Unsent(Box<Request<TapBody<Incoming>>>, hyper::Error),
 }
 
-async fn attempt(
-    sender: &mut Sender,
+/// What a connection says of a request given to it.
+type Sent = Result<Response<Incoming>, TrySendError<Request<TapBody<Incoming>>>>;
+
+/// Waits for the answer to a request just given to a connection.
+pub(super) async fn attempt(
+    sent: impl Future<Output = Sent>,
     flight: &Flight,
     worker: &Worker,
-    request: Request<TapBody<Incoming>>,
 ) -> Result<Attempt, Failure> {
     flight.moved(false);
-    let sent = sender.try_send_request(request);
     let sent = match worker.shared.config.response_timeout {
         None => sent.await,
         Some(limit) => {
@@ -133,6 +216,7 @@ async fn attempt(
         Ok(response) => Ok(Attempt::Answered(response)),
         Err(mut error) => match error.take_message() {
             Some(request) => Ok(Attempt::Unsent(Box::new(request), error.into_error())),
+            None if flight.is_late() => Err(Failure::BodyTimeout),
             None if flight.is_broken_off() => Err(Failure::BrokenBody),
             None => Err(Failure::Closed(error.into_error())),
         },
@@ -143,32 +227,47 @@ fn deadline(flight: &Flight, limit: Duration) -> Instant {
     Instant::from_std(flight.waiting_since() + limit)
 }
 
-/// Opens a connection and sets a task of this thread to drive it.
+/// Opens a connection for HTTP/1.1 and sets a task of this thread to drive it.
 async fn connect(worker: &Worker, index: usize) -> Result<Sender, Failure> {
-    let upstream = &worker.shared.upstreams[index];
-    let readiness = &worker.shared.readiness;
-    let limit = worker.shared.config.connect_timeout;
-    let stream = match time::timeout(limit, upstream.connect(&worker.resolved[index])).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            readiness.failed(index, upstream, &error);
-            return Err(Failure::Connect(error));
-        }
-        Err(_) => {
-            readiness.failed(index, upstream, &std::io::ErrorKind::TimedOut.into());
-            return Err(Failure::ConnectTimeout);
-        }
-    };
-    readiness.connected(index, upstream);
-    let (sender, connection) = http1::Builder::new()
-        .handshake(TokioIo::new(stream))
+    let stream = open(worker, index, false).await?;
+    let (requests, connection) = http1::Builder::new()
+        .max_headers(worker.shared.config.limits.max_headers)
+        .handshake(TokioIo::new(UpstreamIo::new(stream)))
         .await
         .map_err(Failure::Closed)?;
-    tokio::task::spawn_local(async move {
+    let connection = connection.with_upgrades();
+    let task = tokio::task::spawn_local(async move {
         // An error reaches the request it hit; an idle connection that ends is no error.
         if let Err(error) = connection.await {
             tracing::debug!(%error, "Upstream connection ended");
         }
     });
-    Ok(sender)
+    Ok(Sender {
+        requests,
+        task: task.abort_handle(),
+    })
+}
+
+/// Opens a connection to an upstream, and notes whether it can be reached.
+pub(super) async fn open(worker: &Worker, index: usize, http2: bool) -> Result<Stream, Failure> {
+    let shared = &worker.shared;
+    let upstream = &shared.upstreams[index];
+    let readiness = &shared.readiness;
+    let limit = shared.config.connect_timeout;
+    let tls = shared.config.upstream_tls.as_ref();
+    let connecting = upstream.connect(&worker.resolved[index], tls, http2);
+    match time::timeout(limit, connecting).await {
+        Ok(Ok(stream)) => {
+            readiness.connected(index, upstream);
+            Ok(stream)
+        }
+        Ok(Err(error)) => {
+            readiness.failed(index, upstream, &error);
+            Err(Failure::Connect(error))
+        }
+        Err(_) => {
+            readiness.failed(index, upstream, &std::io::ErrorKind::TimedOut.into());
+            Err(Failure::ConnectTimeout)
+        }
+    }
 }

@@ -41,6 +41,43 @@ pub(super) fn fault(head: &request::Parts) -> Option<&'static str> {
     }
 }
 
+/// The one protocol a request asks to switch to. `None` where it asks for none, for several, or for
+/// HTTP/2, which would make the upstream speak it past us: the request goes on as it is without.
+pub(super) fn upgrade(head: &request::Parts) -> Option<HeaderValue> {
+    let headers = &head.headers;
+    if !headers.contains_key(UPGRADE) || head.version != Version::HTTP_11 {
+        return None;
+    }
+    if !tokens(headers, &CONNECTION).any(is_upgrade) {
+        return None;
+    }
+    let mut protocols = tokens(headers, &UPGRADE).filter(|protocol| {
+        let name = protocol.split(|byte| *byte == b'/').next();
+        let name = name.unwrap_or_default();
+        !name.eq_ignore_ascii_case(b"h2c") && !name.eq_ignore_ascii_case(b"http")
+    });
+    let protocol = protocols.next()?;
+    match protocols.next() {
+        None => HeaderValue::from_bytes(protocol).ok(),
+        Some(_) => None,
+    }
+}
+
+/// Whether a response switches to `protocol` and to no other.
+pub(super) fn switches(head: &response::Parts, protocol: &HeaderValue) -> bool {
+    let mut named = tokens(&head.headers, &UPGRADE);
+    let first = named.next();
+    first.is_some_and(|first| first.eq_ignore_ascii_case(protocol.as_bytes()))
+        && named.next().is_none()
+        && tokens(&head.headers, &CONNECTION).any(is_upgrade)
+}
+
+/// Sets what asks for, or grants, a switch to `protocol`, on a head without hop-by-hop headers.
+pub(super) fn set_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, protocol);
+}
+
 /// Makes a request's head one for the upstream. `body` is what will be sent along, `host` stands
 /// in for a `Host` that HTTP/1.0 need not send.
 pub(super) fn for_upstream(
@@ -126,6 +163,10 @@ fn strip(headers: &mut HeaderMap) {
     for name in &HOP_BY_HOP {
         headers.remove(name);
     }
+}
+
+fn is_upgrade(token: &[u8]) -> bool {
+    token.eq_ignore_ascii_case(b"upgrade")
 }
 
 fn accepts_trailers(headers: &HeaderMap) -> bool {

@@ -9,13 +9,20 @@ use hyper::header::HeaderName;
 
 use super::Error;
 
-/// An exchange is left out if a header's value begins with a prefix: probes, synthetic traffic.
+/// Which exchanges are left out: probes, synthetic traffic, routes that are no predictions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exclude {
-    /// The header; any of its lines may match.
-    header: HeaderName,
-    /// How its value begins, in the same case.
-    prefix: Box<str>,
+pub struct Exclude(Rule);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Rule {
+    Header {
+        /// The header; any of its lines may match.
+        name: HeaderName,
+        /// How its value begins, in the same case.
+        prefix: Box<str>,
+    },
+    /// How the path begins, by whole segments.
+    Path(Box<str>),
 }
 
 /// How many of the exchanges are tapped.
@@ -50,18 +57,6 @@ pub(super) struct Pace {
 // === impl Exclude ===
 
 impl Exclude {
-    /// The header's name.
-    #[must_use]
-    pub fn header(&self) -> &str {
-        self.header.as_str()
-    }
-
-    /// How its value begins.
-    #[must_use]
-    pub fn prefix(&self) -> &str {
-        &self.prefix
-    }
-
     /// Leaves out exchanges whose request has this header with a value that begins so.
     ///
     /// # Errors
@@ -71,16 +66,48 @@ impl Exclude {
         let name = HeaderName::from_bytes(header.as_bytes()).map_err(|_| Error::Header {
             value: header.to_owned(),
         })?;
-        Ok(Self {
-            header: name,
-            prefix: prefix.into(),
-        })
+        let prefix = prefix.into();
+        Ok(Self(Rule::Header { name, prefix }))
     }
 
-    /// Whether a request with these headers is left out.
-    pub(super) fn matches(&self, headers: &HeaderMap) -> bool {
-        let mut lines = headers.get_all(&self.header).iter();
-        lines.any(|line| line.as_bytes().starts_with(self.prefix.as_bytes()))
+    /// Leaves out exchanges whose path is `prefix` or lies below it: `/healthz` leaves out
+    /// `/healthz` and `/healthz/db`, not `/healthzone`.
+    ///
+    /// # Errors
+    ///
+    /// If `prefix` does not begin with `/`.
+    pub fn path(prefix: &str) -> Result<Self, Error> {
+        if !prefix.starts_with('/') {
+            let value = prefix.to_owned();
+            return Err(Error::Path { value });
+        }
+        Ok(Self(Rule::Path(prefix.into())))
+    }
+
+    /// Whether a request for `path` with these headers is left out.
+    pub(super) fn matches(&self, path: &str, headers: &HeaderMap) -> bool {
+        match &self.0 {
+            Rule::Header { name, prefix } => {
+                let mut lines = headers.get_all(name).iter();
+                lines.any(|line| line.as_bytes().starts_with(prefix.as_bytes()))
+            }
+            Rule::Path(prefix) => path
+                .strip_prefix(prefix.trim_end_matches('/'))
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+        }
+    }
+}
+
+/// As it stands in the configuration file.
+impl fmt::Display for Exclude {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // TOML's basic strings escape as Rust's do, as far as visible characters go.
+        match &self.0 {
+            Rule::Header { name, prefix } => {
+                write!(f, "{{ header = {:?}, prefix = {prefix:?} }}", name.as_str())
+            }
+            Rule::Path(prefix) => write!(f, "{{ path = {prefix:?} }}"),
+        }
     }
 }
 
@@ -230,9 +257,55 @@ mod tests {
         let exclude = Exclude::new("User-Agent", "kube-probe").unwrap();
         let mut headers = HeaderMap::new();
         headers.append("user-agent", "curl/8".parse().unwrap());
-        assert!(!exclude.matches(&headers));
+        assert!(!exclude.matches("/", &headers));
         headers.append("user-agent", "kube-probe/1.31".parse().unwrap());
-        assert!(exclude.matches(&headers));
+        assert!(exclude.matches("/", &headers));
         assert!(Exclude::new("user agent", "").is_err());
+    }
+
+    #[test]
+    fn excludes_by_path_in_whole_segments() {
+        let none = HeaderMap::new();
+        let exclude = Exclude::path("/healthz").unwrap();
+        for (path, out) in [
+            ("/healthz", true),
+            ("/healthz/db", true),
+            ("/healthzone", false),
+            ("/predict/healthz", false),
+        ] {
+            assert_eq!(exclude.matches(path, &none), out, "{path}");
+        }
+        assert!(Exclude::path("/v1/").unwrap().matches("/v1/x", &none));
+        assert!(Exclude::path("/").unwrap().matches("/v1/x", &none));
+        assert!(Exclude::path("healthz").is_err());
+    }
+
+    /// What a share decides is part of the contract: a request that is retried, at another replica or
+    /// after a restart, fares as it did before.
+    #[test]
+    fn a_request_id_fares_the_same_in_every_process_and_version() {
+        // FNV-1a and splitmix64's finalizer written out in Python:
+        // M = 2**64 - 1
+        // def h(s):
+        //     x = 0xcbf29ce484222325
+        //     for b in s.encode(): x = (x ^ b) * 0x100000001b3 & M
+        //     x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9 & M
+        //     x = (x ^ x >> 27) * 0x94d049bb133111eb & M
+        //     return x ^ x >> 31
+        // hex(h("request-1")), hex(h("018bcfe5-687b-7000-8000-000000000000")), hex(h(""))
+        for (id, expected) in [
+            ("request-1", 0x611a_2dc6_b4f2_ee72),
+            (
+                "018bcfe5-687b-7000-8000-000000000000",
+                0x0d4a_412c_9883_85d1,
+            ),
+            ("", 0xf52a_15e9_a9b5_e89b),
+        ] {
+            assert_eq!(hash(id.as_bytes()), expected, "{id}");
+        }
+        // sum(h(f"request-{i}") < 2**62 for i in range(1000))
+        let sampler = Sampler::new(Sample::Share(0.25));
+        let admitted = (0..1000).filter(|i| sampler.admits(format!("request-{i}").as_bytes()));
+        assert_eq!(admitted.count(), 233);
     }
 }

@@ -122,7 +122,12 @@ async fn accept(listener: &Polled, places: &Arc<Semaphore>, seats: &[Seat]) {
         };
         let socket = next(listener).await;
         turn = (turn + 1) % seats.len();
-        hand_out(Accepted { socket, permit }, seats, turn).await;
+        let accepted = Accepted {
+            socket,
+            permit,
+            last: places.available_permits() == 0,
+        };
+        hand_out(accepted, seats, turn).await;
     }
 }
 

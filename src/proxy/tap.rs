@@ -2,9 +2,9 @@
 //!
 //! Invariant: the sending side never waits and never wakes anyone. The receiver polls.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError, TrySendError};
+use std::sync::{Arc, Weak};
 
 use super::SharedObserver;
 use crate::exchange::{DropReason, Exchange};
@@ -27,6 +27,8 @@ pub struct Tap {
     budget: Arc<Budget>,
     max_body: usize,
     queue: SyncSender<Box<Tapped>>,
+    /// There as long as any sender is.
+    _open: Arc<()>,
 }
 
 /// The receiving side. When it is dropped, what is queued counts as lost and traffic goes on.
@@ -34,6 +36,8 @@ pub struct Tap {
 pub struct TapReceiver {
     budget: Arc<Budget>,
     queue: Receiver<Box<Tapped>>,
+    /// Dead once every sender is gone.
+    open: Weak<()>,
 }
 
 /// How much of the budget is used; keeps the tap neither open nor alive.
@@ -88,14 +92,17 @@ pub fn tap(config: TapConfig, observer: SharedObserver) -> (Tap, TapReceiver) {
         closed: AtomicBool::new(false),
         observer,
     });
-    let tap = Tap {
+    let open = Arc::new(());
+    let receiver = TapReceiver {
         budget: Arc::clone(&budget),
+        queue: receiver,
+        open: Arc::downgrade(&open),
+    };
+    let tap = Tap {
+        budget,
         max_body: config.max_body,
         queue: sender,
-    };
-    let receiver = TapReceiver {
-        budget,
-        queue: receiver,
+        _open: open,
     };
     (tap, receiver)
 }
@@ -176,6 +183,12 @@ impl TapReceiver {
             }
         }
         TapState::Open
+    }
+
+    /// Whether every sender is gone; there may be exchanges left to take.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.open.strong_count() == 0
     }
 
     /// Bytes held by exchanges under way, queued, and taken but not dropped.

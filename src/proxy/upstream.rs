@@ -5,16 +5,14 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hyper::http::uri::{Authority, Scheme};
 use hyper::{Uri, header::HeaderValue};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::Error;
+use super::stream::{Plain, Stream};
+use super::{ClientTls, Error};
 
 /// How long a name's addresses are used before it is looked up again.
 const RESOLVED_FOR: Duration = Duration::from_secs(5);
@@ -22,8 +20,10 @@ const RESOLVED_FOR: Duration = Duration::from_secs(5);
 /// The address of a model server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Upstream {
-    /// Plain HTTP over TCP.
+    /// HTTP over TCP.
     Http {
+        /// With TLS.
+        tls: bool,
         /// Host name or address, without brackets.
         host: Box<str>,
         /// Port.
@@ -38,13 +38,6 @@ pub enum Upstream {
     },
 }
 
-/// A socket to a client or an upstream.
-#[derive(Debug)]
-pub(super) enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
 /// The addresses a name had when it was last looked up; one for each upstream and thread.
 #[derive(Debug, Default)]
 pub(super) struct Resolved(RefCell<Option<(Instant, Vec<SocketAddr>)>>);
@@ -52,7 +45,7 @@ pub(super) struct Resolved(RefCell<Option<(Instant, Vec<SocketAddr>)>>);
 // === impl Upstream ===
 
 impl Upstream {
-    /// Reads `http://host:port` or `unix:/path`.
+    /// Reads `http://host:port`, `https://host:port` or `unix:/path`.
     ///
     /// # Errors
     ///
@@ -71,13 +64,11 @@ impl Upstream {
             return Ok(Self::Unix { path: path.into() });
         }
         let uri: Uri = value.parse().map_err(|_| refuse("it is not an URL"))?;
-        match uri.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTP => {}
-            Some(scheme) if *scheme == Scheme::HTTPS => {
-                return Err(refuse("https is not supported yet"));
-            }
-            _ => return Err(refuse("it has no http:// in front")),
-        }
+        let tls = match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTP => false,
+            Some(scheme) if *scheme == Scheme::HTTPS => true,
+            _ => return Err(refuse("it has no http:// or https:// in front")),
+        };
         if uri.query().is_some() || !matches!(uri.path(), "" | "/") {
             return Err(refuse(
                 "a path cannot be added, paths are passed as they come",
@@ -95,10 +86,12 @@ impl Upstream {
         let port = match (authority.port_u16(), has_port(authority)) {
             (Some(0), _) => return Err(refuse("port 0 is nobody's")),
             (Some(port), _) => port,
+            (None, false) if tls => 443,
             (None, false) => 80,
             (None, true) => return Err(refuse("the port is not a number up to 65535")),
         };
         Ok(Self::Http {
+            tls,
             host: bare.into(),
             port,
             authority: format!("{host}:{port}").into(),
@@ -114,17 +107,55 @@ impl Upstream {
         .unwrap_or_else(|_| HeaderValue::from_static("localhost"))
     }
 
-    /// Opens a connection, trying each address of a name in turn.
-    pub(super) async fn connect(&self, resolved: &Resolved) -> io::Result<Stream> {
+    /// Whether it is reached with TLS.
+    #[must_use]
+    pub const fn has_tls(&self) -> bool {
+        matches!(self, Self::Http { tls: true, .. })
+    }
+
+    /// The scheme of its addresses.
+    pub(super) const fn scheme(&self) -> Scheme {
+        if self.has_tls() {
+            Scheme::HTTPS
+        } else {
+            Scheme::HTTP
+        }
+    }
+
+    /// Opens a connection for HTTP/1.1 or HTTP/2, with the TLS settings in `tls` where the
+    /// address asks for it.
+    pub(super) async fn connect(
+        &self,
+        resolved: &Resolved,
+        tls: Option<&ClientTls>,
+        http2: bool,
+    ) -> io::Result<Stream> {
+        let plain = self.reach(resolved).await?;
+        match (self, tls) {
+            (
+                Self::Http {
+                    tls: true, host, ..
+                },
+                Some(tls),
+            ) => tls.connect(plain, host, http2).await.map(Stream::from),
+            (Self::Http { tls: true, .. }, None) => {
+                Err(io::Error::other("TLS is not set up for this upstream"))
+            }
+            _ => Ok(Stream::from(plain)),
+        }
+    }
+
+    /// Opens a socket, trying each address of a name in turn.
+    async fn reach(&self, resolved: &Resolved) -> io::Result<Plain> {
         match self {
-            Self::Unix { path } => UnixStream::connect(path).await.map(Stream::Unix),
+            Self::Unix { path } => UnixStream::connect(path).await.map(Plain::Unix),
             Self::Http { host, port, .. } => {
                 let mut error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
                 for address in resolved.addresses(host, *port).await? {
                     match TcpStream::connect(address).await {
                         Ok(stream) => {
                             stream.set_nodelay(true)?;
-                            return Ok(Stream::Tcp(stream));
+                            return Ok(Plain::Tcp(stream));
                         }
                         Err(refused) => error = refused,
                     }
@@ -139,7 +170,7 @@ impl Upstream {
 impl fmt::Display for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Http { authority, .. } => write!(f, "http://{authority}"),
+            Self::Http { authority, .. } => write!(f, "{}://{authority}", self.scheme()),
             Self::Unix { path } => write!(f, "unix:{}", path.display()),
         }
     }
@@ -171,63 +202,6 @@ impl Resolved {
     }
 }
 
-// === impl Stream ===
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,6 +214,8 @@ mod tests {
         assert_eq!(written("http://[::1]:5000"), "http://[::1]:5000");
         assert_eq!(written("unix:/run/model.sock"), "unix:/run/model.sock");
         assert_eq!(written("unix:///run/model.sock"), "unix:/run/model.sock");
+        assert_eq!(written("https://model"), "https://model:443");
+        assert_eq!(written("https://model:8443/"), "https://model:8443");
         let Upstream::Http { host, .. } = Upstream::parse("http://[::1]:5000").unwrap() else {
             panic!("not http");
         };
@@ -251,7 +227,6 @@ mod tests {
         for bad in [
             "",
             "localhost:5000",
-            "https://model:443",
             "http://model:5000/v1",
             "http://model:5000?x=1",
             "http://user:secret@model:5000",

@@ -1,32 +1,36 @@
 //! One serving thread: its runtime, its client connections, what they share without locks.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::pin::pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::task::Waker;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant, MissedTickBehavior};
 
+use super::client::Client;
+use super::client_io::ClientIo;
 use super::connections::Kept;
-use super::forward;
+use super::forwarded::Peer;
+use super::http2::{self, Multiplexed};
 use super::identity::Ids;
 use super::listener::Accepted;
+use super::opening::{self, Opened};
 use super::sample::Sampler;
+use super::stream::Plain;
 use super::tap::Tap;
-use super::upstream::{Resolved, Stream};
+use super::upstream::Resolved;
 use super::{Config, Drained, Exclude, Readiness, SharedObserver, Upstream};
+use crate::metrics::connection::Limit;
 use crate::model::Routes;
 
-/// Most bytes of a request's head, and so of what a slow client can hold: twice nginx's limit.
-const MAX_HEAD: usize = 64 * 1024;
+/// What a client is told whose head took too long; hyper has no word for it.
+const HEADER_TIMEOUT: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// How often idle upstream connections are looked through at most.
 const SHORTEST_TICK: Duration = Duration::from_millis(10);
@@ -40,6 +44,8 @@ pub(super) struct Shared {
     pub(super) upstreams: Vec<Upstream>,
     pub(super) models: Vec<Model>,
     pub(super) readiness: Readiness,
+    /// Exchanges under way.
+    in_flight: AtomicUsize,
 }
 
 /// A model as the serving threads need it.
@@ -59,25 +65,17 @@ pub(super) struct Worker {
     pub(super) ids: Ids,
     /// Connections to upstreams left by clients that went.
     pub(super) spare: Kept,
+    /// The HTTP/2 connection to each upstream.
+    pub(super) multiplexed: Vec<Multiplexed>,
     /// The addresses of each upstream.
     pub(super) resolved: Vec<Resolved>,
     /// The clients connected, to be told of the drain and relieved of idle connections.
-    clients: RefCell<HashMap<u64, Weak<Client>>>,
-    next_client: Cell<u64>,
+    pub(super) clients: RefCell<HashMap<u64, Weak<Client>>>,
+    pub(super) next_client: Cell<u64>,
     /// Connections end with the exchange they are at.
-    draining: Cell<bool>,
+    pub(super) draining: Cell<bool>,
     /// What still runs is being cut.
     cutting: Cell<bool>,
-}
-
-/// One client connection.
-pub(super) struct Client {
-    pub(super) worker: Rc<Worker>,
-    /// Its own connections to upstreams.
-    pub(super) kept: Kept,
-    number: u64,
-    /// Wakes the connection's task.
-    waker: OnceCell<Waker>,
 }
 
 /// How far the proxy is; dropping the sender means to cut everything.
@@ -113,7 +111,23 @@ impl Shared {
             routes,
             upstreams,
             models,
+            in_flight: AtomicUsize::new(0),
         }
+    }
+
+    /// Whether there is room for one more exchange; if so, [`Shared::release`] gives it back.
+    pub(super) fn admit(&self) -> bool {
+        let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let admitted = before < self.config.limits.max_in_flight.get();
+        if !admitted {
+            self.release();
+        }
+        admitted
+    }
+
+    /// An admitted exchange is over.
+    pub(super) fn release(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// The index of the upstream for a model's requests, or for those of none.
@@ -128,8 +142,10 @@ impl Shared {
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>, observer: SharedObserver, tap: Tap) -> Self {
         let resolved = shared.upstreams.iter().map(|_| Resolved::default());
+        let multiplexed = shared.upstreams.iter().map(|_| Multiplexed::default());
         Self {
             resolved: resolved.collect(),
+            multiplexed: multiplexed.collect(),
             shared,
             observer,
             tap,
@@ -149,6 +165,11 @@ impl Worker {
         } else {
             "client_aborted"
         }
+    }
+
+    /// Whether connections are to end with the exchange they are at.
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.get()
     }
 
     /// Serves the connections that come until there are no more, then drains.
@@ -192,9 +213,7 @@ impl Worker {
         while connections.try_join_next().is_some() {}
         self.draining.set(true);
         for client in self.clients.borrow().values().filter_map(Weak::upgrade) {
-            if let Some(waker) = client.waker.get() {
-                waker.wake_by_ref();
-            }
+            client.wake();
         }
         let mut drained = Drained::default();
         let mut cut = pin!(async {
@@ -226,36 +245,31 @@ impl Worker {
         let Accepted {
             socket,
             permit: _permit,
+            last,
         } = accepted;
-        let stream = match Stream::try_from(socket) {
-            Ok(stream) => stream,
+        if last {
+            self.observer.limited(Limit::MaxConnections);
+        }
+        let plain = match Plain::try_from(socket) {
+            Ok(plain) => plain,
             Err(error) => {
                 tracing::warn!(%error, "Cannot serve an accepted connection");
                 return;
             }
         };
-        let client = Client::connect(&self);
-        let service = service_fn(|request| forward::serve(Rc::clone(&client), request));
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.shared.config.client_idle)
-            .max_buf_size(MAX_HEAD)
-            .serve_connection(TokioIo::new(stream), service);
-        let mut connection = pin!(connection);
-        let mut told = false;
-        let ended = std::future::poll_fn(|cx| {
-            client.waker.get_or_init(|| cx.waker().clone());
-            // A request that has arrived is served even if the drain began meanwhile.
-            let mut polled = connection.as_mut().poll(cx);
-            if polled.is_pending() && self.draining.get() && !told {
-                told = true;
-                connection.as_mut().graceful_shutdown();
-                polled = connection.as_mut().poll(cx);
+        let client = Client::connect(&self, Peer::of(&plain, self.shared.config.tls.is_some()));
+        let stream = match opening::open(&client, plain).await {
+            None => return,
+            Some(Opened::Http2(stream)) => return http2::serve(client, stream).await,
+            Some(Opened::Http1(stream)) => stream,
+        };
+        let io = ClientIo::new(stream, Rc::clone(&client.deadlines));
+        let presence = io.presence();
+        if let Err(limit) = client.in_time(&presence, client.serve(io)).await {
+            self.observer.limited(limit);
+            if client.deadlines.within_head() {
+                presence.try_write(HEADER_TIMEOUT);
             }
-            polled
-        });
-        if let Err(error) = ended.await {
-            tracing::debug!(%error, "Client connection ended");
         }
     }
 
@@ -272,34 +286,5 @@ impl Worker {
 impl std::fmt::Debug for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Worker").finish_non_exhaustive()
-    }
-}
-
-// === impl Client ===
-
-impl Client {
-    fn connect(worker: &Rc<Worker>) -> Rc<Self> {
-        let number = worker.next_client.get();
-        worker.next_client.set(number + 1);
-        let client = Rc::new(Self {
-            worker: Rc::clone(worker),
-            kept: Kept::default(),
-            number,
-            waker: OnceCell::new(),
-        });
-        worker
-            .clients
-            .borrow_mut()
-            .insert(number, Rc::downgrade(&client));
-        client
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        let worker = &*self.worker;
-        worker.clients.borrow_mut().remove(&self.number);
-        self.kept
-            .hand_over(&worker.spare, worker.shared.config.upstream_idle);
     }
 }

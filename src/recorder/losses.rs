@@ -47,17 +47,24 @@ impl Losses {
         }
     }
 
-    /// A commit failed: says so once, and again every minute.
-    pub(super) fn failed(&mut self, error: &CommitError) {
+    /// A commit failed and its batch was `kept` or dropped: says so once, and again every minute.
+    pub(super) fn failed(&mut self, error: &CommitError, kept: bool) {
         let now = Instant::now();
         let (since, said) = self.failing.unwrap_or((now, now));
         let first = self.failing.is_none();
         if first || now.duration_since(said) >= REMIND {
             let error = chain(error);
-            tracing::error!(
-                error,
-                "Window not written: exchanges are dropped and counted until it can be"
-            );
+            if kept {
+                tracing::error!(
+                    error,
+                    "Window not written: exchanges wait in the tap's queue, as many as it holds"
+                );
+            } else {
+                tracing::error!(
+                    error,
+                    "Window not written: exchanges are dropped and counted until it can be"
+                );
+            }
             self.failing = Some((since, now));
         }
     }
@@ -90,7 +97,7 @@ impl Losses {
 }
 
 /// An error with what caused it.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

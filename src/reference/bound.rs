@@ -20,6 +20,8 @@ pub(super) struct Bound {
     binned: usize,
     /// By how much D is understated at most in any of them.
     resolution: f64,
+    /// Columns whose rows' hours are not kept.
+    hourless: usize,
 }
 
 // === impl Bound ===
@@ -32,6 +34,7 @@ impl Bound {
             left: most,
             binned: 0,
             resolution: 0.0,
+            hourless: 0,
         }
     }
 
@@ -43,6 +46,17 @@ impl Bound {
             self.left -= bytes;
         }
         holds
+    }
+
+    /// Whether the hour of each row of `column` can be kept beside its values; if so, they count as
+    /// kept.
+    pub(super) fn holds_hours(&mut self, column: &ColumnReference) -> bool {
+        let bytes = column.hours_bytes().filter(|bytes| *bytes <= self.left);
+        match bytes {
+            Some(bytes) => self.left -= bytes,
+            None => self.hourless += 1,
+        }
+        bytes.is_some()
     }
 
     /// The column exactly where it can be kept, else by edges.
@@ -69,8 +83,16 @@ impl Bound {
     }
 
     /// What a person should know of it.
-    pub(super) fn note(&self) -> Option<String> {
-        (self.binned > 0).then(|| {
+    pub(super) fn notes(&self) -> impl Iterator<Item = String> {
+        let hourless = (self.hourless > 0).then(|| {
+            format!(
+                "{} of the columns compared are too large to keep the hours of their rows within \
+                 drift.reference_max_bytes = {}: over a span shorter than drift.season they only warn",
+                self.hourless,
+                bytesize::ByteSize(self.most).display().iec()
+            )
+        });
+        let binned = (self.binned > 0).then(|| {
             format!(
                 "{} of the distributions compared are known by {EDGES} values each: there are more \
                  than {MOST_VALUES} rows, or all rows sorted would take more than \
@@ -79,7 +101,8 @@ impl Bound {
                 bytesize::ByteSize(self.most).display().iec(),
                 self.resolution
             )
-        })
+        });
+        binned.into_iter().chain(hourless)
     }
 }
 
@@ -101,11 +124,22 @@ mod tests {
         };
         assert_eq!(edges(bound.apply(column())), None);
         assert_eq!(edges(bound.apply(column())), None);
-        assert!(bound.note().is_none());
+        assert!(bound.notes().next().is_none());
         assert_eq!(edges(bound.apply(column())), Some(EDGES));
-        let note = bound.note().unwrap();
+        let note = bound.notes().next().unwrap();
         assert!(note.starts_with("1 of the distributions"), "{note}");
         assert!(note.contains("166.0 KiB"), "{note}");
+        // 10,000 bytes are left, one for each value.
+        assert!(bound.holds_hours(&column()));
+        assert!(!bound.holds_hours(&column()));
+        assert_eq!(bound.notes().count(), 2);
+        assert!(
+            bound
+                .notes()
+                .last()
+                .unwrap()
+                .starts_with("1 of the columns")
+        );
         assert!(!Bound::new(u64::MAX).holds(MOST_VALUES + 1));
     }
 }

@@ -18,7 +18,7 @@ use crate::drift;
 use crate::drift::ColumnReference;
 use crate::drift::joint::JointReference;
 use crate::drift::together::Together;
-use crate::timestamp::Timestamp;
+use crate::timestamp::{Timestamp, compact};
 
 use super::build::{self, Column};
 use super::{Config, Errors, FoundRole, Inspected, Loaded, Problem, digits};
@@ -139,12 +139,25 @@ pub(super) fn load(
         Ok(profile) => {
             problems.extend(agree::check(config, &profile));
             if problems.is_empty() {
-                return Ok(profile.loaded(content, now));
+                let mut loaded = profile.loaded(content, now);
+                loaded.notes.extend(timeless(config));
+                return Ok(loaded);
             }
         }
         Err(problem) => problems.push(problem),
     }
     Err(Errors(problems))
+}
+
+/// What to know of a profile where a season is configured.
+fn timeless(config: &Config) -> Option<String> {
+    let season = compact(config.season?);
+    Some(format!(
+        "{}: a profile holds no times, so that a span shorter than drift.season = {season} only \
+         warns; with the file it was made from, and a time column in it, the span is compared with \
+         the same hours of the reference",
+        config.path.display()
+    ))
 }
 
 /// A profile that driftd keeps itself, at `path` by name only.
@@ -209,6 +222,7 @@ impl Profile {
                 columns: references,
                 together: joint.map(|joint| Arc::new(Together::known(joint))),
                 dependence,
+                seasonal: None,
             },
             schema: build::schema(&columns),
             notes: Vec::new(),

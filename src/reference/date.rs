@@ -1,4 +1,6 @@
-//! Which texts are dates: enough to tell a time column from others, not to compute with it.
+//! Which texts are dates: enough to tell a time column from others. [`instant`] computes with them.
+
+pub(super) mod instant;
 
 /// How surely a text is a point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -74,6 +74,8 @@ pub fn learn(
             columns: references,
             together: Together::new(&scores).map(std::sync::Arc::new),
             dependence,
+            // The profile it becomes holds no times.
+            seasonal: None,
         },
         schema: super::build::schema(&columns),
         roles: Vec::<(String, FoundRole, &'static str)>::new(),

@@ -1,8 +1,11 @@
 //! Two files side by side, a column at a time: what `driftd check` compares.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::drift::ColumnReference;
+use crate::drift::reference::tracks;
+use crate::drift::together::{self, Stride, Together};
 use crate::drift::values::Values;
 use crate::feature::Cell;
 use crate::model::Schema;
@@ -32,6 +35,8 @@ pub struct Pair {
     notes: Vec<String>,
     /// Words that stand for a missing value.
     missing: Vec<String>,
+    /// Which rows of either file the columns are compared by together; `None` where they are not.
+    sample: Option<Sample>,
 }
 
 /// What there is of the reference.
@@ -43,6 +48,7 @@ enum Held {
     Profile {
         columns: Vec<Option<ColumnReference>>,
         rows: usize,
+        together: Option<Arc<Together>>,
     },
 }
 
@@ -53,7 +59,27 @@ pub struct PairColumn {
     pub reference: Option<ColumnReference>,
     /// The values of the current file, for each track of `reference`; none where there is none.
     pub current: Vec<Values<'static>>,
+    /// Of each track, the scores of the reference rows by which all columns are compared together;
+    /// none where they are not, or a profile knows them.
+    pub reference_scores: Vec<Vec<f32>>,
+    /// Of each track, the scores of the current ones.
+    pub current_scores: Vec<Vec<f32>>,
 }
+
+/// The same rows of every column.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    /// Of the reference; `None` where a profile knows all that is wanted of them.
+    reference: Option<Stride>,
+    current: Stride,
+}
+
+/// Rows of either file that all columns are compared by together, at most.
+const MOST_JOINT_ROWS: usize = 10_000;
+
+/// The joint test's law is that of many rows: fewer current ones are not tested so, as by
+/// `drift.min_rows` where traffic is watched.
+const FEWEST_JOINT_ROWS: usize = 200;
 
 // === impl Pair ===
 
@@ -93,12 +119,20 @@ impl Pair {
         notes.extend(other.notes);
         let places = places(&columns, &other.table, current, &mut notes)
             .map_err(|problem| Errors(vec![problem]))?;
+        let tracks = columns
+            .iter()
+            .filter_map(Column::compared)
+            .map(tracks)
+            .sum();
+        let stride = Stride::of(table.rows(), tracks);
+        let sample = stride.and_then(|stride| Sample::new(Some(stride), other.table.rows()));
         Ok(Self {
             schema: build::schema(&columns),
             hash: hash(digest, &columns, missing),
             columns,
             reference: Held::Table(table),
             current: other.table,
+            sample,
             places,
             notes,
             missing: missing.to_vec(),
@@ -115,13 +149,21 @@ impl Pair {
         let mut notes = other.notes;
         let places = places(&profile.columns, &other.table, current, &mut notes)
             .map_err(|problem| Errors(vec![problem]))?;
+        let known = profile.reference.together.as_ref();
+        let tracks: usize = (profile.reference.columns.iter().flatten())
+            .map(|column| tracks(column.kind()))
+            .sum();
+        let known = known.filter(|known| known.reference().columns() == tracks);
+        let sample = known.and_then(|_| Sample::new(None, other.table.rows()));
         Ok(Self {
+            sample,
             schema: profile.schema,
             hash: profile.reference.hash,
             columns: profile.columns,
             reference: Held::Profile {
                 columns: profile.reference.columns,
                 rows: profile.reference.rows,
+                together: profile.reference.together,
             },
             current: other.table,
             places,
@@ -171,29 +213,84 @@ impl Pair {
     pub fn column(&self, index: usize) -> Result<PairColumn, Problem> {
         let missing = Missing::new(&self.missing);
         let column = &self.columns[index];
+        let (before, now) = (
+            self.sample.and_then(|sample| sample.reference),
+            self.sample.map(|sample| sample.current),
+        );
+        let mut sampled = Vec::new();
         let reference = match &self.reference {
-            Held::Table(table) => column.reference(&table.store, &missing, &mut |_, _| {})?,
+            Held::Table(table) => column.reference(&table.store, &missing, &mut |row, cell| {
+                if before.is_some_and(|stride| stride.takes(row)) {
+                    sampled.push(cell.clone());
+                }
+            })?,
             Held::Profile { columns, .. } => columns[index].clone(),
         };
         let Some(reference) = reference else {
             return Ok(PairColumn {
                 reference: None,
                 current: Vec::new(),
+                reference_scores: Vec::new(),
+                current_scores: Vec::new(),
             });
+        };
+        let scores = |stride: Option<Stride>, sampled: &[Cell]| {
+            stride.map_or_else(Vec::new, |_| together::scores(&reference, sampled))
+        };
+        let reference_scores = scores(before, &sampled);
+        sampled.clear();
+        let mut taken = |(row, cell): (usize, Cell)| {
+            if now.is_some_and(|stride| stride.takes(row)) {
+                sampled.push(cell.clone());
+            }
+            cell
         };
         let current = match self.places[index] {
             Some(place) => {
                 let cells = self.current.store.cells(place);
-                column.read(cells, &missing, |cells| Values::of(&reference, cells))?
+                column.read(cells, &missing, |cells| {
+                    Values::of(&reference, cells.enumerate().map(taken))
+                })?
             }
             None => {
                 let nothing = std::iter::repeat_n(Cell::Missing, self.current.rows());
-                Values::of(&reference, nothing)
+                Values::of(&reference, nothing.enumerate().map(&mut taken))
             }
         };
         Ok(PairColumn {
-            reference: Some(reference),
             current,
+            reference_scores,
+            current_scores: scores(now, &sampled),
+            reference: Some(reference),
+        })
+    }
+
+    /// Whether all columns are compared together too.
+    #[must_use]
+    pub const fn is_joint(&self) -> bool {
+        self.sample.is_some()
+    }
+
+    /// All columns of the reference together: as a profile knows them, or by the scores of every
+    /// column, a `Vec` for each track; `None` where they cannot be compared so.
+    #[must_use]
+    pub fn together(&self, reference_scores: &[Vec<f32>]) -> Option<Arc<Together>> {
+        match &self.reference {
+            _ if self.sample.is_none() => None,
+            Held::Table(_) => Together::new(reference_scores).map(Arc::new),
+            Held::Profile { together, .. } => together.clone(),
+        }
+    }
+}
+
+// === impl Sample ===
+
+impl Sample {
+    /// Of a current file of so many rows; `None` where they are too few.
+    fn new(reference: Option<Stride>, current: usize) -> Option<Self> {
+        (current >= FEWEST_JOINT_ROWS).then(|| Self {
+            reference,
+            current: Stride::to(current, MOST_JOINT_ROWS),
         })
     }
 }

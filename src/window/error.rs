@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use rusqlite::ErrorCode;
+
 use crate::exchange::DropReason;
 
 /// Why the window could not be opened, read, or written.
@@ -101,6 +103,18 @@ pub enum Error {
     /// The window was closed.
     #[error("the window is closed")]
     Closed,
+    /// The writer thread met a defect in this.
+    #[error("a defect in driftd: please report it, with the log")]
+    Defect,
+}
+
+/// Why the writer thread did not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unanswered {
+    /// It has ended.
+    Closed,
+    /// It met a defect, rolled back, and goes on.
+    Defect,
 }
 
 /// Why a batch was not stored. Nothing of it was.
@@ -120,6 +134,29 @@ pub enum CommitError {
     /// The window was closed.
     #[error("the window is closed")]
     Closed,
+    /// The writer thread met a defect in this batch.
+    #[error("a defect in driftd: please report it, with the log")]
+    Defect,
+}
+
+// === impl Unanswered ===
+
+impl From<Unanswered> for Error {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Closed => Self::Closed,
+            Unanswered::Defect => Self::Defect,
+        }
+    }
+}
+
+impl From<Unanswered> for CommitError {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Closed => Self::Closed,
+            Unanswered::Defect => Self::Defect,
+        }
+    }
 }
 
 // === impl Error ===
@@ -139,12 +176,25 @@ impl Error {
 // === impl CommitError ===
 
 impl CommitError {
+    /// Whether another program holds the file's write lock: it will let go.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        let Self::Sqlite(error) = self else {
+            return false;
+        };
+        let code = error.sqlite_error_code();
+        matches!(
+            code,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+        )
+    }
+
     /// How the exchanges of the batch are counted.
     #[must_use]
     pub const fn drop_reason(&self) -> DropReason {
         match self {
             Self::Full { .. } => DropReason::WindowFull,
-            Self::Sqlite(_) => DropReason::WindowError,
+            Self::Sqlite(_) | Self::Defect => DropReason::WindowError,
             Self::Closed => DropReason::TapClosed,
         }
     }

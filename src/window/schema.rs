@@ -11,7 +11,7 @@ use super::opening::Fault;
 const APPLICATION_ID: i64 = 0x6472_6674;
 
 /// Each entry takes a file from the version that is its index to the next one.
-const MIGRATIONS: [&str; 2] = [VERSION_1, VERSION_2];
+const MIGRATIONS: [&str; 3] = [VERSION_1, VERSION_2, VERSION_3];
 
 const VERSION_1: &str = r#"
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -111,6 +111,22 @@ CREATE TABLE frozen_data (
   UNIQUE (model, version));
 "#;
 
+/// Of each exchange: whether only the beginning of a body was captured, and the headers that are
+/// listed, as JSON: `{"request": {name: value}, "response": {name: value}}`.
+const VERSION_3: &str = r#"
+ALTER TABLE exchange_data ADD COLUMN request_truncated INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE exchange_data ADD COLUMN response_truncated INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE exchange_data ADD COLUMN headers TEXT;
+DROP VIEW exchanges;
+CREATE VIEW exchanges AS SELECT e.id, e.request_id, e.trace_id, e.row_id, e.rows,
+  strftime('%Y-%m-%dT%H:%M:%fZ', e.time / 1000.0, 'unixepoch') AS time,
+  m.name AS model, r.version AS version, e.method, e.route, e.status, e.total_us, e.upstream_us,
+  e.request_bytes, e.response_bytes, e.outcome, e.reason,
+  e.request_truncated, e.response_truncated, e.headers
+  FROM exchange_data e LEFT JOIN models m ON m.id = e.model
+  LEFT JOIN reference_data r ON r.id = e.reference;
+"#;
+
 /// Refuses files of other programs and of newer driftds, before anything is written to them.
 pub(super) fn recognise(connection: &Connection) -> Result<(), Fault> {
     let application: i64 =
@@ -162,10 +178,12 @@ pub(super) fn set_meta(connection: &Connection, name: &str, value: i64) -> rusql
 
 /// Makes a file as an earlier driftd made it, to see it migrated.
 #[cfg(test)]
-pub(super) fn write_version_1(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(VERSION_1)?;
+pub(super) fn write_version(connection: &Connection, version: usize) -> rusqlite::Result<()> {
+    for sql in &MIGRATIONS[..version] {
+        connection.execute_batch(sql)?;
+    }
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-    connection.pragma_update(None, "user_version", 1)
+    connection.pragma_update(None, "user_version", version as i64)
 }
 
 /// `name` as an SQL identifier.

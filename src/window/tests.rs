@@ -14,6 +14,7 @@ mod frozen;
 mod recovery;
 mod retention;
 mod storage;
+mod upgrade;
 
 const T0: i64 = 1_700_000_000_000;
 
@@ -89,6 +90,7 @@ fn record(model: usize, time: i64, rows: Vec<Vec<Cell>>) -> Record {
                 ..CapturedBody::default()
             },
             response: CapturedBody::default(),
+            headers: Default::default(),
             ending: Ending::Complete,
         },
         outcome: Outcome::Captured,

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 
@@ -12,19 +13,20 @@ use crate::drift::alarm::Alarms;
 use crate::drift::current::Thinned;
 use crate::timestamp::Timestamp;
 
+use super::exchanges::{self, Place};
 use super::figures::{Figures, Live};
 use super::history::{self, Check};
 use super::layout::{self, Layout};
 use super::opening::{self, Identity, Next};
 use super::space::Limits;
-use super::{CommitError, Committed, Frozen, Gap, Record, RowId, accepted, cells, schema};
+use super::{CommitError, Committed, Frozen, Gap, Record, RowId, accepted, cells, fault, schema};
 
 /// What the writer is asked to do. Its answer follows the COMMIT.
 #[derive(Debug)]
 pub(super) enum Message {
     /// Store a batch.
     Commit {
-        batch: Vec<Record>,
+        batch: Arc<[Record]>,
         reply: SyncSender<Result<Committed, CommitError>>,
     },
     /// Store a check.
@@ -182,15 +184,18 @@ impl Writer {
 
     /// Serves messages until told to stop. Retention uses the time between them; it yields to the
     /// next message after every bounded pass.
+    ///
+    /// A defect costs the message it was met in, which goes unanswered: its transaction is rolled
+    /// back as it is dropped, and the connection serves the next one.
     pub(super) fn run(mut self, messages: &Receiver<Message>) {
-        let mut more = self.retain(0);
+        let mut more = self.whole(|writer| writer.retain(0)).unwrap_or(false);
         loop {
             let message = if more {
                 match messages.try_recv() {
                     Ok(message) => message,
                     Err(TryRecvError::Disconnected) => return,
                     Err(TryRecvError::Empty) => {
-                        more = self.retain(0);
+                        more = self.whole(|writer| writer.retain(0)).unwrap_or(false);
                         continue;
                     }
                 }
@@ -200,60 +205,79 @@ impl Writer {
                     Err(_) => return,
                 }
             };
-            // An answer nobody waits for any more is no failure.
-            match message {
-                Message::Commit { batch, reply } => {
-                    let rows = batch.iter().map(|record| record.rows.len()).sum();
-                    let _ = reply.send(self.commit(&batch));
-                    more = self.retain(rows);
+            if let Message::Stop { clean } = message {
+                if clean {
+                    self.finish();
                 }
-                Message::Check { check, reply } => {
-                    let _ = reply.send(self.save_check(&check));
-                    more = self.retain(0);
-                }
-                Message::Accepted {
-                    model,
-                    ended,
-                    fresh,
-                    reply,
-                } => {
-                    let number = self.models.get(model).map_or(-1, |model| model.number);
-                    let _ = reply.send(accepted::save(&self.connection, number, &ended, &fresh));
-                }
-                Message::Reference {
-                    model,
-                    version,
-                    hash,
-                    now,
-                    reply,
-                } => {
-                    let _ = reply.send(self.begin(model, (&version, &hash), now, |_, _| Ok(())));
-                }
-                Message::Freeze {
-                    model,
-                    frozen,
-                    reply,
-                } => {
-                    let _ = reply.send(self.freeze(model, &frozen));
-                }
-                Message::Gap { gap, reply } => {
-                    let saved = history::save_gap(&self.connection, &gap, &self.models);
-                    let _ = reply.send(saved);
-                }
-                Message::Stop { clean } => {
-                    if clean {
-                        self.finish();
-                    }
-                    return;
-                }
-                #[cfg(test)]
-                Message::Settle { sql, reply } => {
-                    let done = self.connection.execute_batch(&sql);
-                    while self.retain(0) {}
-                    let _ = reply.send(done);
-                }
+                return;
             }
+            let served = self.whole(|writer| writer.serve(message));
+            more = served.unwrap_or(false);
         }
+    }
+
+    /// What `work` comes to; `None` where it met a defect.
+    fn whole<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let worked = catch_unwind(AssertUnwindSafe(|| work(self)));
+        if worked.is_err() {
+            tracing::error!("The window met a defect in driftd; what it was asked for is lost");
+        }
+        worked.ok()
+    }
+
+    /// Answers one message; whether retention has more to do. An answer nobody waits for any more is
+    /// no failure.
+    fn serve(&mut self, message: Message) -> bool {
+        match message {
+            Message::Commit { batch, reply } => {
+                let rows = batch.iter().map(|record| record.rows.len()).sum();
+                let _ = reply.send(self.commit(&batch));
+                return self.retain(rows);
+            }
+            Message::Check { check, reply } => {
+                let _ = reply.send(self.save_check(&check));
+                return self.retain(0);
+            }
+            Message::Accepted {
+                model,
+                ended,
+                fresh,
+                reply,
+            } => {
+                let number = self.models.get(model).map_or(-1, |model| model.number);
+                let _ = reply.send(accepted::save(&self.connection, number, &ended, &fresh));
+            }
+            Message::Reference {
+                model,
+                version,
+                hash,
+                now,
+                reply,
+            } => {
+                let _ = reply.send(self.begin(model, (&version, &hash), now, |_, _| Ok(())));
+            }
+            Message::Freeze {
+                model,
+                frozen,
+                reply,
+            } => {
+                let _ = reply.send(self.freeze(model, &frozen));
+            }
+            Message::Gap { gap, reply } => {
+                let saved = history::save_gap(&self.connection, &gap, &self.models);
+                let _ = reply.send(saved);
+            }
+            #[cfg(test)]
+            Message::Settle { sql, reply } => {
+                let done = self.connection.execute_batch(&sql);
+                while self.retain(0) {}
+                let _ = reply.send(done);
+            }
+            // Ends the thread, which this cannot.
+            Message::Stop { .. } => {}
+        }
+        // Retention goes on where it stood; it says itself when there is nothing left.
+        true
     }
 
     /// The figures as other threads see them.
@@ -264,7 +288,7 @@ impl Writer {
     }
 
     fn commit(&mut self, batch: &[Record]) -> Result<Committed, CommitError> {
-        if !batch.is_empty() && !self.has_room(size(batch)) {
+        if !batch.is_empty() && !self.has_room(exchanges::size(batch)) {
             return Err(CommitError::Full {
                 max_bytes: self.limits.bytes,
             });
@@ -292,9 +316,7 @@ impl Writer {
         let transaction =
             Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
         {
-            let mut exchanges = transaction.prepare_cached(
-                "INSERT INTO exchange_data VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-            )?;
+            let mut exchange = transaction.prepare_cached(exchanges::INSERT)?;
             let mut inserts: Vec<Option<CachedStatement<'_>>> = Vec::new();
             inserts.resize_with(self.models.len(), || None);
             for record in batch {
@@ -306,7 +328,11 @@ impl Writer {
                         "model {model}"
                     )));
                 };
-                insert_exchange(&mut exchanges, record, state, next)?;
+                let place = Place {
+                    model: state.number,
+                    reference: state.reference,
+                };
+                exchanges::insert(&mut exchange, record, place, next)?;
                 let insert = match &mut inserts[model] {
                     Some(insert) => insert,
                     none => none.insert(transaction.prepare_cached(&layout.insert_sql())?),
@@ -330,6 +356,7 @@ impl Writer {
                 schema::set_meta(&transaction, "next_exchange", next.exchange)?;
             }
         }
+        fault::meet(&self.limits.path, "window");
         transaction.commit()?;
         self.next = next;
         Ok(ids)
@@ -407,53 +434,6 @@ impl Writer {
             tracing::warn!(%error, "The window could not be closed cleanly");
         }
     }
-}
-
-fn insert_exchange(
-    statement: &mut CachedStatement<'_>,
-    record: &Record,
-    model: &ModelState,
-    next: Next,
-) -> rusqlite::Result<()> {
-    let exchange = &record.exchange;
-    let integer = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-    let micros = |d: std::time::Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
-    statement.execute(rusqlite::params![
-        next.exchange,
-        exchange.request_id,
-        exchange.trace_id,
-        (!record.rows.is_empty()).then_some(next.row),
-        integer(record.rows.len() as u64),
-        exchange.started.0,
-        model.number,
-        model.reference,
-        exchange.method,
-        exchange.route,
-        exchange.status,
-        micros(exchange.total),
-        exchange.upstream.map(micros),
-        integer(exchange.request.length),
-        integer(exchange.response.length),
-        record.outcome.as_str(),
-        record.reason,
-    ])?;
-    Ok(())
-}
-
-/// About how many bytes a batch takes in the file.
-fn size(batch: &[Record]) -> u64 {
-    let record = |record: &Record| {
-        let exchange = &record.exchange;
-        let texts = exchange.request_id.len()
-            + exchange.trace_id.as_ref().map_or(0, |id| id.len())
-            + exchange.method.len()
-            + exchange.route.len()
-            + record.reason.len();
-        let cells: u64 = record.rows.iter().flatten().map(cells::size).sum();
-        let rows = record.rows.len() as u64 * layout::ROW_OVERHEAD;
-        layout::EXCHANGE_OVERHEAD + texts as u64 + cells + rows
-    };
-    batch.iter().map(record).sum()
 }
 
 /// The clock after something happened at `seen`. It follows the wall clock back at once and forward

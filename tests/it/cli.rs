@@ -307,6 +307,7 @@ fn commit(window: &Window, time: i64) {
         upstream: None,
         request: CapturedBody::default(),
         response: CapturedBody::default(),
+        headers: Default::default(),
         ending: Ending::Complete,
     };
     let record = Record {

@@ -9,6 +9,7 @@ use driftd::drift::current::Entry;
 use driftd::drift::decide::{Allowance, Policy, Rule};
 use driftd::drift::memo::Memo;
 use driftd::drift::report::{Level, ModelReport, SpanName, State, Test};
+use driftd::drift::season::Against;
 use driftd::drift::since::Since;
 use driftd::drift::together::{self, Together};
 use driftd::drift::{ColumnReference, Reference};
@@ -70,6 +71,7 @@ impl Model {
                 .flatten()
                 .map(Arc::new),
             dependence: Vec::new(),
+            seasonal: None,
         };
         Self {
             schema,
@@ -106,7 +108,7 @@ impl Model {
             rows: entries,
             min_rows: 2,
             length: None,
-            alerts: true,
+            against: Against::All,
             last: Decided::default(),
         };
         let model = ModelName::parse("m").unwrap();

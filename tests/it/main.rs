@@ -12,6 +12,9 @@ mod app;
 /// The README's metrics against the catalogue.
 mod catalogue;
 
+/// All columns of two files together, by the binary itself.
+mod check;
+
 /// The command line, by the binary itself.
 mod cli;
 
@@ -20,6 +23,12 @@ mod engine;
 
 /// Exact laws and effect sizes against scipy, mpmath and brute force.
 mod exact;
+
+/// How a body is read, and the exchange behind an id, by the binary itself.
+mod explain;
+
+/// A tap that dies, hangs or runs out of room, and traffic that does not mind.
+mod isolation;
 
 /// A reference learned from traffic, over restarts.
 mod learning;
@@ -32,6 +41,11 @@ mod proxy;
 
 /// References that change while traffic runs.
 mod reload;
+
+/// Spans shorter than the season against the same hours of the reference.
+mod season;
+/// How traffic is taken and let go, by the binary itself.
+mod serving;
 
 /// KS and chi-squared against fixtures made by scipy.
 mod statistics;

@@ -5,9 +5,17 @@
 mod bodies;
 mod connections;
 mod drain;
+mod early;
 mod failures;
 mod harness;
 mod headers;
+mod http2;
+mod http2_limits;
+mod limits;
 mod origin;
+mod table;
 mod tap;
+#[cfg(feature = "tls")]
+mod tls;
+mod upgrades;
 mod wire;

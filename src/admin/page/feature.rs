@@ -23,6 +23,30 @@ pub(super) struct Shown {
     pub(super) accepted: Option<Timestamp>,
 }
 
+// === impl QuantilePair ===
+
+impl QuantilePair {
+    /// Both sides as a table, each figure written by `number`. A method, so that a report of files
+    /// can show what the page shows.
+    #[must_use]
+    pub(crate) fn table(&self, number: fn(f64) -> String) -> String {
+        let mut html =
+            "<div class=\"scroll\"><table><caption>Quantiles</caption><thead><tr><td></td>\
+             <th scope=\"col\">5 %</th><th scope=\"col\">25 %</th><th scope=\"col\">50 %</th>\
+             <th scope=\"col\">75 %</th><th scope=\"col\">95 %</th></tr></thead><tbody>"
+                .to_owned();
+        for (side, q) in [("reference", &self.reference), ("current", &self.current)] {
+            let _ = write!(html, "<tr><th scope=\"row\">{side}</th>");
+            for value in [q.p05, q.p25, q.p50, q.p75, q.p95] {
+                let _ = write!(html, "<td>{}</td>", number(value));
+            }
+            html.push_str("</tr>");
+        }
+        html.push_str("</tbody></table></div>");
+        html
+    }
+}
+
 /// Writes a column's article.
 pub(super) fn render(
     html: &mut String,
@@ -84,7 +108,7 @@ pub(super) fn render(
             None => {}
         }
         if let Some(pair) = &feature.quantiles {
-            quantiles(html, pair);
+            html.push_str(&pair.table(text::number));
         }
         html.push_str("</div>");
     }
@@ -200,23 +224,6 @@ fn facts(html: &mut String, feature: &FeatureReport, now: Timestamp) {
     }
     effects(html, &feature.checks);
     html.push_str("</dl>");
-}
-
-fn quantiles(html: &mut String, pair: &QuantilePair) {
-    let _ = write!(
-        html,
-        "<div class=\"scroll\"><table><caption>Quantiles</caption><thead><tr><td></td>\
-         <th scope=\"col\">5 %</th><th scope=\"col\">25 %</th><th scope=\"col\">50 %</th>\
-         <th scope=\"col\">75 %</th><th scope=\"col\">95 %</th></tr></thead><tbody>"
-    );
-    for (side, q) in [("reference", &pair.reference), ("current", &pair.current)] {
-        let _ = write!(html, "<tr><th scope=\"row\">{side}</th>");
-        for value in [q.p05, q.p25, q.p50, q.p75, q.p95] {
-            let _ = write!(html, "<td>{}</td>", text::number(value));
-        }
-        html.push_str("</tr>");
-    }
-    html.push_str("</tbody></table></div>");
 }
 
 fn figure(value: Option<f64>) -> String {

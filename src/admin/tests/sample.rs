@@ -275,6 +275,7 @@ pub(in crate::admin) fn status() -> Status {
         admin: "127.0.0.1:9464".to_owned(),
         window_bytes: Some(104_857_600),
         tap_queue_bytes: 8192,
+        recording: crate::admin::RecordingStatus::new(None, 0),
         models: models.into(),
     }
 }

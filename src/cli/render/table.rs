@@ -69,7 +69,7 @@ fn model(text: &mut String, section: &Section, named: bool) {
 }
 
 /// Columns as wide as what stands in them.
-fn aligned(text: &mut String, grid: &[Vec<String>]) {
+pub(in crate::cli) fn aligned(text: &mut String, grid: &[Vec<String>]) {
     let columns = grid.iter().map(Vec::len).max().unwrap_or(0);
     let width = |at: usize| {
         let cells = grid.iter().filter_map(|row| row.get(at));

@@ -1,7 +1,7 @@
 //! Text from files, made harmless where it is printed: names of columns and values can hold anything.
 
 /// Text on a terminal: what would move the cursor, colour, or turn the writing is spelt out.
-pub(super) fn plain(text: &str) -> String {
+pub(in crate::cli) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() || is_bidi(c) {

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 
 use super::*;
 
@@ -12,6 +12,48 @@ fn gzip(plain: &[u8]) -> Vec<u8> {
     encoder.write_all(plain).unwrap();
     encoder.finish().unwrap()
 }
+
+fn zlib(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(plain).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn raw_deflate(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(plain).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zstd(plain: &[u8]) -> Vec<u8> {
+    zstd::stream::encode_all(plain, 3).unwrap()
+}
+
+fn hex(digits: &str) -> Vec<u8> {
+    let pairs = digits.as_bytes().chunks(2);
+    let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    pairs.map(byte).collect()
+}
+
+/// Node 20.20.2: `zlib.brotliCompressSync(Buffer.from("[1, 2]"))`
+const BROTLI: &str = "8b02805b312c20325d03";
+/// Node 20.20.2: `zlib.brotliCompressSync(Buffer.from(" ".repeat(94) + "[1, 2]"))`
+const BROTLI_100: &str = "1b6300f88d94ac639b1a2446664bb174952c8805022f2c0a";
+/// Node 20.20.2: `zlib.brotliCompressSync(Buffer.alloc(50 << 20, 0x20), {params: {[zlib.constants.BROTLI_PARAM_LGWIN]: 22}})`
+const BROTLI_BOMB: &str = concat!(
+    "cbffff3ff82540e2b14020f7fe8fffff7ff04b00c4611180eefd1fffffffe0970088c30200ddfb3ffeffffc12f01",
+    "10870500baf77ffcffff835f02200e0b0074effff8ffff07bf04401c1600e8deffe5ffff077e0980382c00d0bdff",
+    "00"
+);
+/// Node 20.20.2: `zlib.brotliCompressSync(Buffer.from("[1, 2]"), {params:
+/// {[zlib.constants.BROTLI_PARAM_LARGE_WINDOW]: 1, [zlib.constants.BROTLI_PARAM_LGWIN]: 30}})`
+const BROTLI_LARGE_WINDOW: &str = "111e0a00025b312c20325d03";
+/// Node 20.20.2: `zlib.brotliCompressSync(zlib.gzipSync(Buffer.from("[1, 2]")))`
+const GZIP_THEN_BROTLI: &str = "8b0c801f8b08000000000000038b36d451308a0500ffe7c9610600000003";
+/// Node 20.20.2: `zlib.deflateSync(Buffer.from("[1, 2]"))`
+const ZLIB: &str = "789c8b36d451308a050004ee0168";
+/// Node 20.20.2: `zlib.deflateRawSync(Buffer.from("[1, 2]"))`
+const RAW: &str = "8b36d451308a0500";
 
 fn encoded(encoding: &str, bytes: Vec<u8>) -> CapturedBody {
     CapturedBody {
@@ -27,58 +69,142 @@ fn decode_body(request: CapturedBody, max_body: usize) -> Result<Decoded, String
 }
 
 #[test]
-fn gzip_is_read_in_one_member_and_in_several() {
-    let whole = encoded("gzip", gzip(b"[1, 2]"));
-    let members = encoded("x-gzip", [gzip(b"[1, "), gzip(b"2]")].concat());
-    for body in [whole, members, encoded("identity", b"[1, 2]".to_vec())] {
-        let rows = decode_body(body, 100).unwrap().rows;
-        assert_eq!(rows[0][..2], [number(1.0), number(2.0)]);
+fn every_encoding_is_read() {
+    for (encoding, bytes) in [
+        ("gzip", gzip(b"[1, 2]")),
+        ("x-gzip", [gzip(b"[1, "), gzip(b"2]")].concat()),
+        ("identity", b"[1, 2]".to_vec()),
+        ("br", hex(BROTLI)),
+        ("deflate", hex(ZLIB)),
+        ("deflate", hex(RAW)),
+        ("deflate", zlib(b"[1, 2]")),
+        ("deflate", raw_deflate(b"[1, 2]")),
+        ("zstd", zstd(b"[1, 2]")),
+        ("zstd", [zstd(b"[1, "), zstd(b"2]")].concat()),
+        ("gzip, br", hex(GZIP_THEN_BROTLI)),
+        ("gzip, identity, br", hex(GZIP_THEN_BROTLI)),
+        ("deflate, gzip, zstd", zstd(&gzip(&hex(ZLIB)))),
+        ("gzip,gzip", gzip(&gzip(b"[1, 2]"))),
+    ] {
+        let rows = decode_body(encoded(encoding, bytes), 100)
+            .expect(encoding)
+            .rows;
+        assert_eq!(rows[0][..2], [number(1.0), number(2.0)], "{encoding}");
     }
-    let mut answers = exchange(captured("[1, 2]"), encoded("gzip", gzip(b"[7]")));
+}
+
+#[test]
+fn answers_are_decompressed_as_requests_are() {
     let decoder = Decoder::new(&two());
+    let mut answers = exchange(captured("[1, 2]"), encoded("gzip", gzip(b"[7]")));
     assert_eq!(
         decoder.exchange(&answers, 100).unwrap().rows[0][2],
         number(7.0)
     );
-    answers.response.encoding = "br".into();
+    answers.response.encoding = "compress".into();
     assert_eq!(
         decoder
             .exchange(&answers, 100)
             .unwrap()
             .response_problem
             .unwrap(),
-        "response: content-encoding br is not read yet: gzip and identity are"
+        "response: content-encoding compress is not read: gzip, deflate, br, zstd and identity are"
     );
 }
 
 #[test]
-fn a_gzip_bomb_is_read_no_further_than_the_cap() {
-    let exact = vec![b' '; 94]
-        .into_iter()
-        .chain(*b"[1, 2]")
-        .collect::<Vec<u8>>();
-    assert!(decode_body(encoded("gzip", gzip(&exact)), 100).is_ok());
-    let zeros = gzip(&vec![b' '; 50 * MIB]);
-    assert!(zeros.len() < 100_000);
-    assert_eq!(
-        decode_body(encoded("gzip", zeros), MIB).unwrap_err(),
-        "body larger than tap.max_body once decompressed (more than 1048576 bytes): \
-         raise tap.max_body to read it"
-    );
+fn half_an_answer_is_not_read() {
+    // What was `123` when it was whole.
+    let mut cut = exchange(captured("[1, 2]"), captured("12"));
+    cut.ending = Ending::UpstreamFailed;
+    let decoded = Decoder::new(&two()).exchange(&cut, 100).unwrap();
+    assert_eq!(decoded.rows[0][2], Cell::Missing);
+    assert_eq!(decoded.response_problem.unwrap(), "upstream failed");
 }
 
 #[test]
-fn broken_gzip_and_other_encodings_say_so() {
-    let mut cut = gzip(b"[1, 2]");
-    cut.truncate(cut.len() - 6);
-    for bytes in [cut, b"[1, 2]".to_vec(), vec![0x1f]] {
-        let reason = decode_body(encoded("gzip", bytes), MIB).unwrap_err();
-        assert!(reason.starts_with("invalid gzip: "), "{reason}");
-    }
-    for encoding in ["br", "deflate", "gzip, br", "zstd"] {
+fn a_bomb_is_read_no_further_than_the_cap() {
+    let mut exact = vec![b' '; 94];
+    exact.extend(*b"[1, 2]");
+    let spaces = vec![b' '; 50 * MIB];
+    for (encoding, exact, bomb) in [
+        ("gzip", gzip(&exact), gzip(&spaces)),
+        ("deflate", zlib(&exact), zlib(&spaces)),
+        ("deflate", raw_deflate(&exact), raw_deflate(&spaces)),
+        ("br", hex(BROTLI_100), hex(BROTLI_BOMB)),
+        ("zstd", zstd(&exact), zstd(&spaces)),
+        ("br, gzip", gzip(&hex(BROTLI_100)), gzip(&hex(BROTLI_BOMB))),
+        ("gzip, zstd", zstd(&gzip(&exact)), zstd(&gzip(&spaces))),
+    ] {
+        assert!(bomb.len() < 100_000);
+        let exact = decode_body(encoded(encoding, exact), 100);
+        assert!(exact.is_ok(), "{encoding}: {exact:?}");
         assert_eq!(
-            decode_body(encoded(encoding, vec![1]), MIB).unwrap_err(),
-            format!("content-encoding {encoding} is not read yet: gzip and identity are")
+            decode_body(encoded(encoding, bomb), MIB).unwrap_err(),
+            "body larger than tap.max_body once decompressed (more than 1048576 bytes): \
+             raise tap.max_body to read it",
+            "{encoding}"
+        );
+    }
+    // Nothing comes out of 50 MiB of empty members, so the cap on each step must hold.
+    let empty = gzip(b"").repeat(50 * MIB / 20);
+    let reason = decode_body(encoded("gzip, zstd", zstd(&empty)), MIB).unwrap_err();
+    assert!(reason.starts_with("body larger than"), "{reason}");
+}
+
+#[test]
+fn windows_beyond_what_http_allows_are_refused() {
+    let reason = decode_body(encoded("br", hex(BROTLI_LARGE_WINDOW)), MIB).unwrap_err();
+    assert!(reason.starts_with("invalid br: "), "{reason}");
+    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+    encoder.window_log(27).unwrap();
+    encoder.write_all(b"[1, 2]").unwrap();
+    let reason = decode_body(encoded("zstd", encoder.finish().unwrap()), MIB).unwrap_err();
+    assert!(reason.starts_with("invalid zstd: "), "{reason}");
+}
+
+#[test]
+fn broken_bodies_and_unknown_encodings_say_so() {
+    for (encoding, whole) in [
+        ("gzip", gzip(b"[1, 2]")),
+        ("deflate", zlib(b"[1, 2]")),
+        ("deflate", raw_deflate(b"[1, 2]")),
+        ("br", hex(BROTLI)),
+        ("zstd", zstd(b"[1, 2]")),
+    ] {
+        for kept in 1..whole.len() {
+            let cut = encoded(encoding, whole[..kept].to_vec());
+            let reason = decode_body(cut, MIB).unwrap_err();
+            let expected = format!("invalid {encoding}: ");
+            assert!(reason.starts_with(&expected), "{kept}: {reason}");
+        }
+        let plain = encoded(encoding, b"[1, 2]".to_vec());
+        let reason = decode_body(plain, MIB).unwrap_err();
+        assert!(
+            reason.starts_with(&format!("invalid {encoding}: ")),
+            "{reason}"
+        );
+    }
+    for (header, named) in [
+        ("compress", "compress"),
+        ("gzip, aes128gcm", "aes128gcm"),
+        ("dcb, gzip", "dcb"),
+    ] {
+        assert_eq!(
+            decode_body(encoded(header, vec![1]), MIB).unwrap_err(),
+            format!(
+                "content-encoding {named} is not read: gzip, deflate, br, zstd and identity are"
+            )
+        );
+    }
+    assert_eq!(
+        decode_body(encoded("gzip, gzip, gzip, gzip", vec![1]), MIB).unwrap_err(),
+        "content-encoding lists 4 encodings: at most 3 are undone"
+    );
+    for encoding in ["gzip", "br", "zstd", "deflate", ""] {
+        assert_eq!(
+            decode_body(encoded(encoding, Vec::new()), MIB).unwrap_err(),
+            "empty body: JSON is expected"
         );
     }
 }

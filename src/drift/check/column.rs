@@ -5,6 +5,7 @@ use crate::drift::explain;
 use crate::drift::measure::{Description, Measurement, describe, measure};
 use crate::drift::reference::{Side, Track};
 use crate::drift::report::{CheckReport, FeatureReport, Level, SpanName, State, Test};
+use crate::drift::season::{Against, Part};
 use crate::drift::values::{Samples, Values};
 use crate::feature::{Column, Kind};
 
@@ -27,6 +28,7 @@ impl ModelCheck<'_> {
             policy: self.subject.policies[track.column],
             alpha: 0.0,
             samples: None,
+            alike: true,
             tau: self.subject.dependence.of(index),
             resolution: match track.side {
                 Side::Numbers(numbers) => numbers.resolution(),
@@ -36,13 +38,22 @@ impl ModelCheck<'_> {
         let spans = std::mem::take(&mut self.spans);
         let mut judged = Vec::new();
         let mut main = None;
+        let mut hours = None;
         for (span, values) in spans.iter().zip(values) {
             let is_main = span.name == SpanName::Main;
-            let values = values.from(&span.rows, track.slot);
+            let mut values = values.from(&span.rows, track.slot);
+            let part = span.part(track.side);
+            let side = part.as_ref().map_or(track.side, Part::side);
+            if part.is_some() {
+                // Their codes are those among all values of the reference.
+                values.codes = None;
+            }
+            let track = &Track { side, ..*track };
             let mut measured = measure(track, &values, self.memo);
             let bench = Bench {
                 alpha: self.alpha(span),
-                samples: match track.side {
+                alike: part.is_some() || span.against == Against::All,
+                samples: match side {
                     Side::Numbers(reference) => Some(Samples {
                         reference,
                         current: &values,
@@ -55,6 +66,7 @@ impl ModelCheck<'_> {
                 judged.push(self.judge(&bench, span, &measured, tested));
             }
             if is_main {
+                hours = Some(explain::hours(span.against, part.is_some(), span.min_rows));
                 let alarms = judged.iter().filter_map(|j| j.alarm);
                 let raised = alarms.into_iter().any(|alarm| alarm.drifted);
                 measured.description = match self.well.get(&*name) {
@@ -84,7 +96,15 @@ impl ModelCheck<'_> {
             });
         }
         match main {
-            Some(measured) => report((&name, column), bench.tau, judged, measured, min_rows),
+            Some(measured) => {
+                let mut report = report((&name, column), bench.tau, judged, measured, min_rows);
+                if let Some(hours) = hours.flatten()
+                    && matches!(report.state, State::Ok | State::Drifted)
+                {
+                    report.sentence = explain::further(report.sentence, &hours);
+                }
+                report
+            }
             None => without_reference(column),
         }
     }

@@ -6,11 +6,8 @@ use crate::drift::measure::{Measurement, Tested};
 use crate::drift::report::{CheckReport, Level, SpanName, State, Test};
 use crate::drift::values::Samples;
 
+use super::span::PRESENT_SHARE;
 use super::{Change, ModelCheck, SpanRows};
-
-/// At least a tenth of `min_rows` values must be present: a test is valid on few values, but a column
-/// that is nearly always missing says little by them.
-const PRESENT_SHARE: usize = 10;
 
 /// Until a span of time has gone by once since the reference came into force, its rows may be those
 /// of one part of the day, which differ from a reference of whole days. This many times the effect
@@ -31,6 +28,8 @@ pub(super) struct Bench<'a> {
     pub(super) tau: Option<f64>,
     /// By how much D may be understated.
     pub(super) resolution: f64,
+    /// Whether both sides are of the same hours, or of all: else a difference only warns.
+    pub(super) alike: bool,
     /// The values themselves, of numbers.
     pub(super) samples: Option<Samples<'a>>,
 }
@@ -141,7 +140,7 @@ impl ModelCheck<'_> {
         let decision = decision.filter(|_| shown(span, state));
         // Until it is known how rows depend on each other, nothing is certain enough to alert on.
         let alerts = span.name == SpanName::Main
-            && span.alerts
+            && bench.alike
             && bench.tau.is_some()
             && (self.whole(span) || large(bench, tested));
         CheckReport {

@@ -4,11 +4,17 @@ use std::time::Duration;
 
 use crate::drift::current::Entry;
 use crate::drift::dependence;
+use crate::drift::reference::Side;
 use crate::drift::report::SpanName;
+use crate::drift::season::{Against, Part};
 use crate::timestamp::Timestamp;
 
 /// A span's share of new rows from which a check decides again.
 const NEW_SHARE: usize = 10;
+
+/// At least a tenth of `min_rows` values must be present: a test is valid on few values, but a column
+/// that is nearly always missing says little by them.
+pub(super) const PRESENT_SHARE: usize = 10;
 
 /// The rows of one span.
 #[derive(Debug, Clone)]
@@ -25,8 +31,8 @@ pub struct SpanRows {
     pub min_rows: usize,
     /// Its length, where it is one of time: nothing newer means stale.
     pub length: Option<Duration>,
-    /// Whether it may alert: a span shorter than the season only warns.
-    pub alerts: bool,
+    /// What of the reference it is compared with.
+    pub against: Against,
     /// The last decision over this span.
     pub last: Decided,
 }
@@ -69,6 +75,17 @@ impl SpanRows {
         let size = self.size.max(1) as u64;
         let population = (self.population.max(1.0) as u64).max(size);
         dependence::n_effective(size, population, tau) * part as f64 / size as f64
+    }
+
+    /// The rows of the same hours on the side of the reference, where they are what the span is
+    /// compared with and hold enough values.
+    pub(super) fn part(&self, side: Side<'_>) -> Option<Part> {
+        let Against::Hours(hours) = self.against else {
+            return None;
+        };
+        let part = Part::of(side, hours)?;
+        let present = part.side().present();
+        (present > 0 && present * PRESENT_SHARE >= self.min_rows).then_some(part)
     }
 
     /// The newest row.

@@ -5,6 +5,7 @@ use super::*;
 use crate::drift::current::Entry;
 use crate::drift::decide::Rule;
 use crate::drift::report::{Level, State, Test};
+use crate::drift::season::Against;
 use crate::drift::{ColumnReference, Reference, Value};
 use crate::feature::{Cell, Column, Kind, Role};
 
@@ -22,6 +23,8 @@ struct Model {
     last: Decided,
     /// The autocorrelation time of `x`, or that it is not known.
     tau: Option<f64>,
+    /// The last report, where the next check is told of it.
+    previous: Option<ModelReport>,
 }
 
 impl Model {
@@ -42,6 +45,7 @@ impl Model {
                 columns: vec![Some(ColumnReference::new(Kind::Numeric, cells))],
                 together: None,
                 dependence: Vec::new(),
+                seasonal: None,
             },
             policy: Policy {
                 rule,
@@ -52,6 +56,7 @@ impl Model {
             alarms: Alarms::default(),
             last: Decided::default(),
             tau: Some(1.0),
+            previous: None,
         }
     }
 
@@ -69,7 +74,7 @@ impl Model {
             rows,
             min_rows: 100,
             length: self.length,
-            alerts: true,
+            against: Against::All,
             last: self.last,
         }
     }
@@ -95,7 +100,7 @@ impl Model {
             tests: 1,
             min_coverage: 0.9,
             changed: self.changed,
-            previous: None,
+            previous: self.previous.as_ref(),
             describe: true,
         };
         let now = Timestamp(now * 1000);
@@ -182,6 +187,52 @@ fn it_decides_again_only_when_a_tenth_is_new() {
     assert!(check.statistic.unwrap() > check.threshold.unwrap());
     let decided = model.check(rows(101, 1101, 400.0), None, 1101);
     assert_eq!(decided.report.drifted, Some(true));
+}
+
+#[test]
+fn a_column_is_described_anew_where_it_is_decided_or_not_well() {
+    let mut model = Model::new(Rule::Budget);
+    let median = |checked: &Checked| {
+        checked.report.features[0]
+            .quantiles
+            .clone()
+            .unwrap()
+            .current
+            .p50
+    };
+    let first = model.check(rows(1, 1001, 0.0), None, 2000);
+    let effects = |checked: &Checked| {
+        let checks = checked.report.features[0].checks.iter();
+        checks.filter(|check| check.test.is_effect()).count()
+    };
+    let (before, sizes) = (median(&first), effects(&first));
+    assert!(sizes > 0);
+    model.previous = Some(first.report);
+    // 20 new rows: measured, not decided, and described as before.
+    let mut moved = rows(21, 1001, 0.0);
+    moved.extend(rows(1001, 1021, 5000.0));
+    let second = model.check(moved, None, 2100);
+    assert!(second.decided.is_empty());
+    assert_eq!(
+        (median(&second).to_bits(), effects(&second)),
+        (before.to_bits(), sizes)
+    );
+    assert!(second.report.features[0].main().unwrap().statistic > Some(0.015));
+    model.previous = Some(second.report);
+    // Half the rows are new: decided, so described.
+    let mut moved = rows(501, 1001, 0.0);
+    moved.extend(rows(1001, 1501, 600.0));
+    let third = model.check(moved, None, 86_400);
+    assert_eq!(third.report.features[0].state, State::Drifted);
+    let at_alarm = median(&third);
+    assert!(at_alarm > before + 100.0, "{at_alarm} against {before}");
+    model.previous = Some(third.report);
+    // A standing alarm is described at each check.
+    let mut moved = rows(511, 1001, 0.0);
+    moved.extend(rows(1001, 1511, 600.0));
+    let fourth = model.check(moved, None, 86_460);
+    assert!(fourth.decided.is_empty());
+    assert!(median(&fourth) > at_alarm);
 }
 
 #[test]

@@ -6,10 +6,12 @@ use crate::drift::dependence;
 use crate::drift::explain;
 use crate::drift::joint::{FeatureSums, JointTest, most_changed_pair};
 use crate::drift::memo::careful;
+use crate::drift::reference::Track;
 use crate::drift::report::{CheckReport, Level, SpanName, State, Test};
+use crate::drift::season::Against;
 use crate::drift::together::Together;
 
-use super::{Change, ModelCheck, SpanRows};
+use super::{Change, ModelCheck, SpanRows, Subject};
 
 /// A change of correlation worth naming, in standard errors above what the largest of so many
 /// pairs reaches by chance.
@@ -28,17 +30,50 @@ impl ModelCheck<'_> {
         self.spans = spans;
     }
 
+    /// Tests all columns together, once, by `scores` of some rows of the main span, row by row;
+    /// `names` are those of the tracks.
+    pub fn take_together(&mut self, together: &Together, scores: &[f32], names: &[Box<str>]) {
+        let spans = std::mem::take(&mut self.spans);
+        if let Some(span) = spans.first() {
+            let name = |index: usize| names[index].clone();
+            let report = self.joint_of(together, span, scores, &name);
+            self.joint.extend(report);
+        }
+        self.spans = spans;
+    }
+
     fn joint(&mut self, together: &Together, span: &SpanRows) -> Option<CheckReport> {
-        let rule = self.subject.policies.first()?.rule;
+        if matches!(span.against, Against::Hours(_)) {
+            // What is kept of all columns together knows no hours, and rows of one part of the day
+            // differ from those of all.
+            return None;
+        }
         let most = together.most_rows().min(span.size);
         if most < span.min_rows.min(together.most_rows()) || most == 0 {
             return None;
         }
         let stride = span.size.div_ceil(most);
         let rows = span.rows.iter().step_by(stride).map(|entry| &*entry.values);
-        let scores = together.scores(rows, self.subject.tracks);
+        let Subject { tracks, schema, .. } = self.subject;
+        let scores = together.scores(rows, tracks);
+        let name = |index: usize| {
+            let track: &Track<'_> = &tracks[index];
+            track.name(&schema.columns()[track.column].name)
+        };
+        self.joint_of(together, span, &scores, &name)
+    }
+
+    /// The test by scores of rows of `span`; `name` gives that of a track.
+    fn joint_of(
+        &mut self,
+        together: &Together,
+        span: &SpanRows,
+        scores: &[f32],
+        name: &dyn Fn(usize) -> Box<str>,
+    ) -> Option<CheckReport> {
+        let rule = self.subject.policies.first()?.rule;
         let mut sums = FeatureSums::new();
-        together.features().add(&scores, &mut sums);
+        together.features().add(scores, &mut sums);
         let tau = (0..self.subject.tracks.len())
             .filter_map(|index| self.subject.dependence.of(index))
             .fold(1.0, f64::max);
@@ -53,7 +88,7 @@ impl ModelCheck<'_> {
         let alarm = self.decide_joint(span, &found, alpha);
         let drifted = alarm.is_some_and(|alarm| alarm.drifted);
         if drifted && span.name == SpanName::Main {
-            self.pair = self.moved_pair(together, &scores);
+            self.pair = moved_pair(together, scores, name);
         }
         let obstacle = self.joint_obstacle(span);
         Some(CheckReport {
@@ -124,25 +159,25 @@ impl ModelCheck<'_> {
         }
         Some(alarm)
     }
+}
 
-    /// The two columns whose correlation has changed most, in words, where it is more than chance.
-    fn moved_pair(&self, together: &Together, scores: &[f32]) -> Option<String> {
-        let columns = self.subject.tracks.len();
-        let found = most_changed_pair(together.kept(), scores, columns)?;
-        let pairs = (columns * (columns - 1) / 2) as f64;
-        if found.standard_errors.abs() < (2.0 * pairs.max(1.0).ln()).sqrt() + NAMED {
-            return None;
-        }
-        let name = |index: usize| {
-            let track = &self.subject.tracks[index];
-            track.name(&self.subject.schema.columns()[track.column].name)
-        };
-        Some(format!(
-            "the correlation of {} and {} went from {} to {}",
-            name(found.first),
-            name(found.second),
-            explain::figure((found.reference * 100.0).round() / 100.0),
-            explain::figure((found.current * 100.0).round() / 100.0),
-        ))
+/// The two columns whose correlation has changed most, in words, where it is more than chance.
+fn moved_pair(
+    together: &Together,
+    scores: &[f32],
+    name: &dyn Fn(usize) -> Box<str>,
+) -> Option<String> {
+    let columns = together.reference().columns();
+    let found = most_changed_pair(together.kept(), scores, columns)?;
+    let pairs = (columns * (columns - 1) / 2) as f64;
+    if found.standard_errors.abs() < (2.0 * pairs.max(1.0).ln()).sqrt() + NAMED {
+        return None;
     }
+    Some(format!(
+        "the correlation of {} and {} went from {} to {}",
+        name(found.first),
+        name(found.second),
+        explain::figure((found.reference * 100.0).round() / 100.0),
+        explain::figure((found.current * 100.0).round() / 100.0),
+    ))
 }

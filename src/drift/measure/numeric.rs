@@ -55,9 +55,7 @@ fn ks(reference: &Numbers, values: &Values<'_>, memo: &mut Memo) -> TestResult {
     };
     TestResult {
         statistic: found.statistic,
-        p: memo
-            .p_value(found.gap, found.n_reference, found.n_current)
-            .into(),
+        p: memo.p_value(found.gap, found.n_reference, found.n_current),
         effect: Effect {
             size: found.statistic,
             leap: 0.0,

@@ -1,8 +1,13 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::drift::ColumnReference;
+use crate::drift::current::Entry;
 use crate::drift::decide::{Policy, Rule};
 use crate::drift::random::SplitMix64;
+use crate::drift::row::Row;
 use crate::feature::{Cell, Kind};
+use crate::timestamp::Timestamp;
 
 fn measured(reference: &ColumnReference, cells: impl IntoIterator<Item = Cell>) -> Measurement {
     let values = Values::of(reference, cells);
@@ -20,6 +25,55 @@ fn numbers(values: &[f64]) -> ColumnReference {
 fn words(words: &[&str]) -> ColumnReference {
     let cells = words.iter().map(|w| Cell::Text((*w).into()));
     ColumnReference::new(Kind::Categorical, cells)
+}
+
+#[test]
+fn rows_give_what_their_cells_give() {
+    let mut random = SplitMix64::new(5);
+    // Ties, gaps between rows' values, and a largest gap below which only current values lie.
+    let cells = |random: &mut SplitMix64, scale: f64, rows: usize| -> Vec<Cell> {
+        let cell = |_| match random.next_u64() % 9 {
+            0 => Cell::Missing,
+            1 => Cell::Text("x".into()),
+            n => Cell::Number((random.next_u64() % 500) as f64 * scale + (n % 2) as f64),
+        };
+        (0..rows).map(cell).collect()
+    };
+    for (case, rows) in [40, 300, 2500].into_iter().cycle().take(30).enumerate() {
+        let scale = 1.0 - case as f64 / 40.0;
+        let cells_of_reference = cells(&mut random, 0.01, 3000);
+        let reference = ColumnReference::new(Kind::Numeric, cells_of_reference);
+        let current = cells(&mut random, 0.01 * scale, rows);
+        let by_cells = measured(&reference, current.clone());
+        let entries: Vec<Entry> = (1..)
+            .zip(&current)
+            .map(|(id, cell)| {
+                let mut values = Vec::new();
+                reference.encode(cell, &mut values);
+                Entry {
+                    id,
+                    priority: 0,
+                    time: Timestamp(0),
+                    values: Arc::new(values.into_iter().collect()),
+                }
+            })
+            .collect();
+        let rows: Vec<&Row> = entries.iter().map(|entry| &*entry.values).collect();
+        let mut tracks = Vec::new();
+        reference.tracks(0, &mut tracks);
+        let values = Values::gather(&rows, &tracks[..1], &mut Vec::new()).remove(0);
+        let values = values.from(&entries, tracks[0].slot);
+        let by_rows = measure(&tracks[0], &values, &mut Memo::default());
+        assert_eq!(by_rows.main().result, by_cells.main().result, "case {case}");
+        assert_eq!(
+            by_rows.tests[1].result, by_cells.tests[1].result,
+            "case {case}"
+        );
+        assert_eq!(
+            (by_rows.rows, by_rows.missing, by_rows.mistyped),
+            (by_cells.rows, by_cells.missing, by_cells.mistyped)
+        );
+    }
 }
 
 #[test]

@@ -68,6 +68,7 @@ fn loaded(columns: Vec<Numbers>) -> Loaded {
             columns: references.map(Some).collect(),
             together: None,
             dependence: Vec::new(),
+            seasonal: None,
         },
         schema: build::schema(&described),
         roles: Vec::new(),

@@ -121,7 +121,7 @@ fn ended_ones_are_forgotten_by_age_and_those_in_force_are_not() {
 fn a_window_of_the_first_format_is_brought_up_to_date() {
     let fixture = Fixture::new(iris());
     let old = Connection::open(&fixture.config.path).unwrap();
-    schema::write_version_1(&old).unwrap();
+    schema::write_version(&old, 1).unwrap();
     drop(old);
     let opened = fixture.open(T0);
     assert_eq!(opened.quarantined, None);

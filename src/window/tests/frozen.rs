@@ -99,7 +99,7 @@ fn a_file_that_cannot_be_read_now_is_no_file_without_a_reference() {
 
     // Files without the table, and no databases at all.
     let older = path.with_extension("older");
-    schema::write_version_1(&rusqlite::Connection::open(&older).unwrap()).unwrap();
+    schema::write_version(&rusqlite::Connection::open(&older).unwrap(), 1).unwrap();
     let text = path.with_extension("text");
     std::fs::write(
         &text,

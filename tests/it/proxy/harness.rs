@@ -2,12 +2,13 @@
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use driftd::exchange::{DropReason, Exchange, Outcome};
+use driftd::metrics::connection::{Direction, Limit};
 use driftd::metrics::traffic::Observation;
 use driftd::model::Routes;
 use driftd::proxy::{
@@ -41,6 +42,10 @@ pub(super) struct Seen {
     pub(super) queue_full: AtomicU64,
     pub(super) tap_closed: AtomicU64,
     pub(super) truncated: AtomicU64,
+    pub(super) limits: [AtomicU64; Limit::ALL.len()],
+    pub(super) malformed: AtomicU64,
+    pub(super) tunnels: AtomicI64,
+    pub(super) tunnel_bytes: [AtomicU64; 2],
     pub(super) finished: Mutex<Vec<Done>>,
 }
 
@@ -93,6 +98,41 @@ impl Observer for Seen {
 
     fn truncated(&self, _: usize) {
         self.truncated.fetch_add(1, SeqCst);
+    }
+
+    fn limited(&self, limit: Limit) {
+        self.limits[limit as usize].fetch_add(1, SeqCst);
+    }
+
+    fn malformed(&self) {
+        self.malformed.fetch_add(1, SeqCst);
+    }
+
+    fn tunnel_opened(&self) {
+        self.tunnels.fetch_add(1, SeqCst);
+    }
+
+    fn tunnel_closed(&self) {
+        self.tunnels.fetch_sub(1, SeqCst);
+    }
+
+    fn tunnelled(&self, direction: Direction, bytes: u64) {
+        self.tunnel_bytes[direction as usize].fetch_add(bytes, SeqCst);
+    }
+}
+
+impl Seen {
+    /// How often a limit has acted.
+    pub(super) fn limited_by(&self, limit: Limit) -> u64 {
+        self.limits[limit as usize].load(SeqCst)
+    }
+
+    /// How often each limit has acted, those that never did left out.
+    pub(super) fn limits(&self) -> Vec<(Limit, u64)> {
+        let all = Limit::ALL.into_iter();
+        all.map(|limit| (limit, self.limited_by(limit)))
+            .filter(|(_, count)| *count > 0)
+            .collect()
     }
 }
 

@@ -57,6 +57,8 @@ fn what_belongs_to_one_hop_is_removed_in_both_directions() {
         "content-length",
         "host",
         "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
         "x-request-id",
         "x-stay",
     ];

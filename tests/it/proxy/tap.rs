@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use driftd::exchange::Ending;
-use driftd::proxy::{Exclude, ModelConfig, Sample, TapState};
+use driftd::proxy::{Exclude, HeaderList, ModelConfig, Sample, TapState};
 
 use super::harness::{eventually, setup};
 use super::origin::Origin;
@@ -192,4 +192,127 @@ fn what_no_model_claims_is_measured_and_not_tapped() {
     );
     assert_eq!(proxy.seen.offered.load(SeqCst), 0);
     assert!(proxy.settle().is_empty());
+}
+
+#[test]
+fn listed_headers_alone_are_captured_and_count_against_the_queue() {
+    let origin = Origin::always(
+        "HTTP/1.1 200 OK\r\nx-model-version: 7\r\nset-cookie: secret=2\r\ncontent-length: 0\r\n\r\n",
+    );
+    let mut setup = setup(&origin.url());
+    setup.config.headers = HeaderList::new(["X-Tenant", "x-model-version"]).unwrap();
+    let mut proxy = setup.run();
+    let request = "POST /predict HTTP/1.1\r\nhost: a\r\nx-tenant: acme\r\nX-TENANT: two\r\n\
+         authorization: Bearer secret\r\ncookie: secret=1\r\nx-other: no\r\ncontent-length: 0\r\n\r\n";
+    assert_eq!(proxy.ask(request.as_bytes()).status(), 200);
+    let headers = &proxy.tapped(1)[0].headers;
+    let named = |headers: &[driftd::exchange::CapturedHeader]| -> Vec<(String, String)> {
+        let pair = |h: &driftd::exchange::CapturedHeader| (h.name.to_string(), h.value.to_string());
+        headers.iter().map(pair).collect()
+    };
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(named(&headers.request), [pair("x-tenant", "acme, two")]);
+    assert_eq!(named(&headers.response), [pair("x-model-version", "7")]);
+    // What went to the upstream is whole all the same.
+    let seen = origin.requests();
+    assert!(format!("{:?}", seen[0]).contains("Bearer secret"));
+    proxy.settle();
+}
+
+#[test]
+fn headers_that_do_not_fit_lose_the_record_alone() {
+    let origin = Origin::echo();
+    let mut setup = setup(&origin.url());
+    let names: Vec<String> = (0..16).map(|n| format!("x-{n}")).collect();
+    setup.config.headers = HeaderList::new(names.iter().map(String::as_str)).unwrap();
+    setup.tap.queue = 3000;
+    let proxy = setup.run();
+    let value = "x".repeat(250);
+    let lines: String = (names.iter())
+        .map(|name| format!("{name}: {value}\r\n"))
+        .collect();
+    for (lines, lost) in [("", 0), (lines.as_str(), 1)] {
+        let request =
+            format!("POST /predict HTTP/1.1\r\nhost: a\r\n{lines}content-length: 0\r\n\r\n");
+        assert_eq!(proxy.ask(request.as_bytes()).status(), 200);
+        proxy.finished(1 + lost);
+        assert_eq!(proxy.seen.queue_full.load(SeqCst), lost as u64);
+    }
+    assert_eq!(proxy.settle().len(), 1);
+}
+
+#[test]
+fn excluded_paths_are_counted_and_answered() {
+    let origin = Origin::echo();
+    let mut setup = setup(&origin.url());
+    setup.config.models[0].exclude = vec![Exclude::path("/predict/ping").unwrap()];
+    let mut proxy = setup.run();
+    let mut offered = 0;
+    for path in [
+        "/predict",
+        "/predict/ping",
+        "/predict/ping/x",
+        "/predict/pings",
+    ] {
+        let request = format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n");
+        assert_eq!(proxy.ask(request.as_bytes()).status(), 200);
+        offered += 1;
+        proxy.finished(offered);
+    }
+    assert_eq!(proxy.seen.offered.load(SeqCst), 4);
+    assert_eq!(proxy.seen.excluded.load(SeqCst), 2);
+    proxy.tapped(2);
+    proxy.settle();
+}
+
+/// Two processes that sample share one decision: a retry at the other one fares alike.
+#[test]
+fn a_retried_id_fares_the_same_at_every_replica() {
+    let origin = Origin::echo();
+    let replica = || {
+        let mut setup = setup(&origin.url());
+        setup.config.models[0].sample = Sample::Share(0.5);
+        setup.run()
+    };
+    let replicas = [replica(), replica()];
+    let mut ids = Vec::new();
+    for proxy in replicas {
+        let mut client = proxy.client();
+        // Twice each: a retry at the same one, too.
+        for number in (0..40).chain(0..40) {
+            let request = format!(
+                "POST /predict HTTP/1.1\r\nhost: a\r\nx-request-id: id-{number}\r\n\
+                 content-length: 0\r\n\r\n"
+            );
+            client.send(request.as_bytes());
+            assert_eq!(client.answer().status(), 200);
+        }
+        drop(client);
+        proxy.finished(80);
+        let mut taken: Vec<String> = (proxy.settle().iter())
+            .map(|exchange| exchange.request_id.to_string())
+            .collect();
+        taken.sort();
+        ids.push(taken);
+    }
+    assert_eq!(ids[0], ids[1]);
+    assert!((20..60).contains(&ids[0].len()), "{}", ids[0].len());
+    assert!(ids[0].chunks(2).all(|pair| pair[0] == pair[1]), "{ids:?}");
+}
+
+#[test]
+fn a_traceparent_passes_unchanged_and_its_trace_is_recorded() {
+    let origin = Origin::echo();
+    let mut proxy = setup(&origin.url()).run();
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let request = format!(
+        "POST /predict HTTP/1.1\r\nhost: a\r\ntraceparent: {parent}\r\ntracestate: vendor=1\r\n\
+         content-length: 0\r\n\r\n"
+    );
+    assert_eq!(proxy.ask(request.as_bytes()).status(), 200);
+    let trace = proxy.tapped(1)[0].trace_id.clone();
+    assert_eq!(trace.as_deref(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
+    let seen = format!("{:?}", origin.requests()[0]);
+    assert!(seen.contains(parent) && seen.contains("vendor=1"), "{seen}");
+    proxy.settle();
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::drift::explain;
-use crate::drift::report::{CheckReport, FeatureReport, QuantilePair};
+use crate::drift::report::{CheckReport, FeatureReport};
 use crate::feature::Kind;
 
 use super::super::text::html as escaped;
@@ -64,7 +64,7 @@ fn article(html: &mut String, section: &Section, feature: &FeatureReport, id: &s
     }
     html.push_str("</div>\n<div class=\"figures\">");
     if let Some(pair) = &feature.quantiles {
-        quantiles(html, pair);
+        html.push_str(&pair.table(explain::figure));
     }
     checks(html, &feature.checks, section.tests);
     facts(html, feature);
@@ -104,25 +104,6 @@ fn facts(html: &mut String, feature: &FeatureReport) {
         fact(html, "Detectable shift", &format!("{shift} sd"));
     }
     html.push_str("</dl>");
-}
-
-fn quantiles(html: &mut String, pair: &QuantilePair) {
-    let _ = write!(
-        html,
-        "<div class=\"scroll\"><table><caption>Quantiles</caption><thead><tr><td></td>"
-    );
-    for title in ["5 %", "25 %", "50 %", "75 %", "95 %"] {
-        let _ = write!(html, "<th scope=\"col\">{title}</th>");
-    }
-    html.push_str("</tr></thead><tbody>");
-    for (side, q) in [("reference", &pair.reference), ("current", &pair.current)] {
-        let _ = write!(html, "<tr><th scope=\"row\">{side}</th>");
-        for value in [q.p05, q.p25, q.p50, q.p75, q.p95] {
-            let _ = write!(html, "<td>{}</td>", explain::figure(value));
-        }
-        html.push_str("</tr>");
-    }
-    html.push_str("</tbody></table></div>");
 }
 
 /// Every test, each in a column of its own.

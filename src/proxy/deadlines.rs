@@ -1,0 +1,155 @@
+//! How long one client connection may keep us waiting, and for what.
+//!
+//! The connection's socket, its exchanges and the task that serves it share one [`Deadlines`]. A
+//! request costs two readings of the clock and no timer: the task's one timer runs to the end it
+//! was last set to, and looks here whether that is still the end.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::limits::Limits;
+use crate::metrics::connection::Limit;
+
+/// How often a busy connection is looked at for a client that went: hyper does not read, and so does
+/// not see the end, while a body waits for the upstream or another request stands in the buffer.
+const HANG_UP_CHECK: Duration = Duration::from_secs(1);
+
+/// What a connection waits for, and since when.
+#[derive(Debug)]
+pub(super) struct Deadlines {
+    header: Duration,
+    idle: Duration,
+    write: Duration,
+    /// Exchanges whose answer is not over.
+    busy: Cell<usize>,
+    /// The first byte of a head has come.
+    head: Cell<bool>,
+    /// When the connection began to wait for what it waits for.
+    since: Cell<Instant>,
+    /// Since when the client has taken nothing of what is to be written.
+    stalled: Cell<Option<Instant>>,
+    /// The client may still be sending what nobody will read.
+    unread: Cell<bool>,
+    /// The connection is a tunnel now.
+    tunnel: Cell<bool>,
+}
+
+/// What is to be done when the timer has run out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Nothing before then.
+    Later(Instant),
+    /// To look whether the client is still there, and again at that time.
+    HangUpCheck(Instant),
+    /// To close, because of this limit.
+    Expired(Limit),
+}
+
+// === impl Deadlines ===
+
+impl Deadlines {
+    /// For a connection that was just accepted.
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            header: limits.header_timeout,
+            idle: limits.idle_timeout,
+            write: limits.write_timeout,
+            busy: Cell::new(0),
+            head: Cell::new(false),
+            since: Cell::new(Instant::now()),
+            stalled: Cell::new(None),
+            unread: Cell::new(false),
+            tunnel: Cell::new(false),
+        }
+    }
+
+    /// Bytes came from the client.
+    pub(super) fn received(&self) {
+        if self.busy.get() == 0 && !self.head.replace(true) {
+            self.since.set(Instant::now());
+        }
+    }
+
+    /// A request's head is complete.
+    pub(super) fn begun(&self) {
+        self.busy.set(self.busy.get() + 1);
+        self.head.set(false);
+    }
+
+    /// The answer to a request is over; its last bytes may still have to be written.
+    pub(super) fn over(&self) {
+        self.busy.set(self.busy.get().saturating_sub(1));
+        self.since.set(Instant::now());
+    }
+
+    /// The client took something of what is to be written, or took nothing.
+    pub(super) fn written(&self, taken: bool) {
+        match (taken, self.stalled.get()) {
+            (false, None) => self.stalled.set(Some(Instant::now())),
+            (true, Some(_)) => {
+                self.stalled.set(None);
+                // An answer that took its time leaves the whole time for the next request.
+                self.since.set(Instant::now());
+            }
+            _ => {}
+        }
+    }
+
+    /// The rest of a request's body will not be read.
+    pub(super) fn left_unread(&self) {
+        self.unread.set(true);
+    }
+
+    /// From now on bytes pass unread.
+    pub(super) fn tunnel(&self) {
+        self.tunnel.set(true);
+    }
+
+    /// Whether the client may be sending still, so that closing at once could cost it our answer.
+    pub(super) fn lingers(&self) -> bool {
+        !self.tunnel.get() && (self.unread.get() || self.head.get())
+    }
+
+    /// Whether the connection waits for the rest of a request's head.
+    pub(super) fn within_head(&self) -> bool {
+        self.head.get() && self.busy.get() == 0
+    }
+
+    /// When to look again.
+    pub(super) fn next(&self, now: Instant) -> Instant {
+        match (self.stalled.get(), self.tunnel.get(), self.busy.get()) {
+            (Some(since), _, _) => since + self.write,
+            (None, true, _) => now + self.write,
+            (None, false, 0) => self.since.get() + self.wait().0,
+            (None, false, _) => now + HANG_UP_CHECK,
+        }
+    }
+
+    /// What the end of the timer means.
+    pub(super) fn due(&self, now: Instant) -> Due {
+        let expired = match (self.stalled.get(), self.tunnel.get(), self.busy.get()) {
+            (Some(since), _, _) => (since + self.write, Limit::WriteTimeout),
+            (None, true, _) => return Due::Later(now + self.write),
+            (None, false, 0) => {
+                let (wait, limit) = self.wait();
+                (self.since.get() + wait, limit)
+            }
+            (None, false, _) => return Due::HangUpCheck(now + HANG_UP_CHECK),
+        };
+        match expired {
+            (end, limit) if end <= now => Due::Expired(limit),
+            (end, _) => Due::Later(end),
+        }
+    }
+
+    /// How long the next request, or the rest of its head, is waited for.
+    fn wait(&self) -> (Duration, Limit) {
+        if self.head.get() {
+            (self.header, Limit::HeaderTimeout)
+        } else {
+            (self.idle, Limit::IdleTimeout)
+        }
+    }
+}

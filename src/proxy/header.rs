@@ -38,6 +38,9 @@ pub(super) fn fault(head: &request::Parts) -> Option<&'static str> {
         // `GET example:80`: taken for a host it would go on as `GET /`, which nobody asked for.
         return Some("the target is neither a path nor an absolute URL");
     }
+    if head.uri.path() == "*" && head.method != Method::OPTIONS {
+        return Some("only OPTIONS asks about the whole server with *");
+    }
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (None, _) if head.version == Version::HTTP_11 => Some("the host header is missing"),
@@ -340,9 +343,13 @@ mod tests {
         for bad in ["a", "a:80", "u@a:80"] {
             assert!(fault(&request(bad, &host)).is_some(), "{bad}");
         }
-        for good in ["/a:80", "*", "http://a"] {
+        for good in ["/a:80", "/*", "http://a"] {
             assert_eq!(fault(&request(good, &host)), None, "{good}");
         }
+        let mut server = request("*", &host);
+        assert!(fault(&server).is_some());
+        server.method = Method::OPTIONS;
+        assert_eq!(fault(&server), None);
     }
 
     #[test]

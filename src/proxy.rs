@@ -45,6 +45,9 @@ mod flight;
 mod forward;
 mod forwarded;
 mod framing;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod header;
 mod http2;
 mod identity;

@@ -135,9 +135,10 @@ impl Deadlines {
         !self.tunnel.get() && (self.unread.get() || self.head.get())
     }
 
-    /// Whether the connection waits for the rest of a request's head.
+    /// Whether the connection waits for the rest of a request's head, and not for its client to
+    /// take the answer before: what is written now would stand in the midst of that.
     pub(super) fn within_head(&self) -> bool {
-        self.head.get() && self.busy.get() == 0
+        self.head.get() && self.busy.get() == 0 && self.stalled.get().is_none()
     }
 
     /// When to look again.
@@ -181,5 +182,23 @@ impl Deadlines {
         } else {
             (self.idle, Limit::IdleTimeout)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_that_comes_while_an_answer_is_stuck_is_not_what_is_waited_for() {
+        let deadlines = Deadlines::new(&Limits::default());
+        deadlines.begun();
+        deadlines.over();
+        deadlines.received();
+        assert!(deadlines.within_head());
+        deadlines.written(false);
+        assert!(!deadlines.within_head());
+        deadlines.written(true);
+        assert!(deadlines.within_head());
     }
 }

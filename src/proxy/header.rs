@@ -20,6 +20,9 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     UPGRADE,
 ];
 
+/// Most bytes kept of a `content-encoding`, which the tap's budget does not count one by one.
+const MAX_ENCODING: usize = 64;
+
 /// Why a request cannot be passed on, or `None`. hyper has already refused lengths that
 /// contradict each other, and chunked bodies on HTTP/1.0; a length beside chunks it hides.
 pub(super) fn fault(head: &request::Parts) -> Option<&'static str> {
@@ -39,7 +42,7 @@ pub(super) fn fault(head: &request::Parts) -> Option<&'static str> {
         (None, _) if head.version == Version::HTTP_11 => Some("the host header is missing"),
         (Some(_), Some(_)) => Some("there is more than one host header"),
         (Some(host), None) if !host.as_bytes().iter().all(in_host) => {
-            Some("the host header is not a host")
+            Some("the host header is no host with or without a port")
         }
         _ => misplaced(&head.method, &head.uri),
     }
@@ -55,7 +58,8 @@ fn misplaced(method: &Method, target: &Uri) -> Option<&'static str> {
         .then_some("the target * is for OPTIONS alone")
 }
 
-/// Whether a byte may stand in `Host`: in a name, an address or a port (RFC 3986, 3.2.2).
+/// Whether a byte may stand in `Host`: in a name, an address or a port (RFC 3986, 3.2.2). Of anything
+/// else (`a/b`, `a@b`, `a, b`) two readers may make two hosts.
 fn in_host(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%:[]".contains(byte)
 }
@@ -152,7 +156,7 @@ pub(super) fn closes(head: &response::Parts) -> bool {
     tokens(&head.headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case(b"close"))
 }
 
-/// The `content-encoding`, in lower case.
+/// The `content-encoding`, in lower case, cut where it is longer than any that can be undone.
 pub(super) fn encoding(headers: &HeaderMap) -> Box<str> {
     if !headers.contains_key(CONTENT_ENCODING) {
         return Box::default();
@@ -160,7 +164,9 @@ pub(super) fn encoding(headers: &HeaderMap) -> Box<str> {
     let codings: Vec<_> = tokens(headers, &CONTENT_ENCODING)
         .map(|token| String::from_utf8_lossy(token).to_ascii_lowercase())
         .collect();
-    codings.join(", ").into()
+    let codings = codings.join(", ");
+    let kept = codings.floor_char_boundary(MAX_ENCODING);
+    codings[..kept].into()
 }
 
 /// Removes what `Connection` names, on all its lines, and every other header of one hop.
@@ -348,6 +354,27 @@ mod tests {
             ("CONNECT", "a:80"),
         ] {
             assert!(!told(method, target), "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn refuses_a_host_that_is_none() {
+        for good in ["", "a", "a_b.c:81", "[::1]:80", "127.0.0.1", "xn--4ca.de"] {
+            assert_eq!(fault(&request("/", &[("host", good)])), None, "{good}");
+        }
+        for bad in ["a/b", "u@a", "a, b", "a b", "a?b", "a#b", "http://a"] {
+            assert!(fault(&request("/", &[("host", bad)])).is_some(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn refuses_a_target_that_is_a_host_alone() {
+        let host = [("host", "a")];
+        for bad in ["a", "a:80", "u@a:80"] {
+            assert!(fault(&request(bad, &host)).is_some(), "{bad}");
+        }
+        for good in ["/a:80", "http://a"] {
+            assert_eq!(fault(&request(good, &host)), None, "{good}");
         }
     }
 

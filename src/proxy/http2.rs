@@ -19,6 +19,7 @@ use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response, Uri, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Mutex;
+use tokio::time;
 
 use super::Limits;
 use super::answer::Failure;
@@ -212,7 +213,11 @@ impl Multiplexed {
 
     /// Opens the connection, or waits for the one that is being opened.
     async fn connect(&self, worker: &Worker, index: usize) -> Result<Sender, Failure> {
-        let _turn = self.opening.lock().await;
+        // Else, at an upstream that does not answer, each would wait for all tries before its own.
+        let limit = worker.shared.config.connect_timeout;
+        let Ok(_turn) = time::timeout(limit, self.opening.lock()).await else {
+            return Err(Failure::ConnectTimeout);
+        };
         if let Some(sender) = self.open() {
             return Ok(sender);
         }

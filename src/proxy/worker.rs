@@ -240,7 +240,7 @@ impl Worker {
     }
 
     /// Serves one client connection to its end.
-    async fn connection(self: Rc<Self>, accepted: Accepted) {
+    pub(super) async fn connection(self: Rc<Self>, accepted: Accepted) {
         // The permit frees the connection's place when it is over.
         let Accepted {
             socket,

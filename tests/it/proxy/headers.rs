@@ -227,3 +227,38 @@ fn tunnels_are_refused() {
     );
     assert_eq!(origin.connections(), 0);
 }
+
+#[test]
+fn a_target_that_is_neither_a_path_nor_an_url_is_refused() {
+    let origin = Origin::always("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    let proxy = setup(&origin.url()).run();
+    for target in ["GET model:80", "POST predict", "GET *"] {
+        let request = format!("{target} HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n");
+        assert_eq!(proxy.ask(request.as_bytes()).status(), 400, "{target}");
+    }
+    assert!(origin.requests().is_empty());
+    let asked = proxy.ask(b"OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n");
+    assert_eq!(asked.status(), 200);
+    assert!(origin.requests()[0].head.starts_with("OPTIONS * HTTP/1.1"));
+}
+
+#[test]
+fn a_target_or_host_that_two_may_read_in_two_ways_goes_nowhere() {
+    let origin = Origin::always("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    let proxy = setup(&origin.url()).run();
+    for head in [
+        "GET other:80 HTTP/1.1\r\nHost: public\r\n\r\n",
+        "GET other HTTP/1.1\r\nHost: public\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: public/other\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: user@public\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: public, other\r\n\r\n",
+    ] {
+        let answer = proxy.ask(head.as_bytes());
+        assert!(
+            answer.head.starts_with("HTTP/1.1 400 "),
+            "{head}: {}",
+            answer.head
+        );
+    }
+    assert!(origin.requests().is_empty());
+}

@@ -37,11 +37,14 @@ def start_echo(started, tmp_path):
 # --- h2load ---
 
 
-@pytest.mark.parametrize("protocol", [["--h1"], ["--no-tls-proto=h2c", "--max-concurrent-streams=20"]])
+PROTOCOLS = {"h1": ["--h1"], "h2c": ["--no-tls-proto=h2c", "--max-concurrent-streams=20"]}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_h2load_sees_no_failure(start_echo, start_driftd, started, tmp_path, protocol):
     driftd = start_driftd(config=config_text(start_echo().url, models=MODELS))
     (tmp_path / "body.json").write_text('{"instances": [[5.1, 3.5, 1.4, 0.2]]}', encoding="utf-8")
-    load = Process(["h2load", *protocol, "--duration=5", "--clients=20",
+    load = Process(["h2load", *PROTOCOLS[protocol], "--duration=5", "--clients=20",
                     "--header=content-type: application/json",
                     f"--data={tmp_path}/body.json", f"{driftd.proxy}/predict"], tmp_path)
     started.append(load)

@@ -27,8 +27,8 @@ pub type Row = Box<[Cell]>;
 pub struct Routes {
     /// Paths with the index of their model, longest path first.
     paths: Vec<(Arc<str>, usize)>,
-    /// The model that takes every path no other claims.
-    fallback: Option<usize>,
+    /// The one that takes every path no other claims, made once: finding it costs no allocation.
+    fallback: Option<Route>,
 }
 
 /// A route found: the model's index and the path as configured (a bounded metric label).
@@ -128,7 +128,10 @@ impl Routes {
         let mut routes = Self::default();
         for (index, paths) in models.into_iter().enumerate() {
             if paths.is_empty() {
-                routes.fallback.get_or_insert(index);
+                routes.fallback.get_or_insert_with(|| Route {
+                    model: index,
+                    path: "*".into(),
+                });
             }
             let paths = paths.iter().map(|path| (Arc::from(path.as_str()), index));
             routes.paths.extend(paths);
@@ -148,17 +151,11 @@ impl Routes {
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         let found = self.paths.iter().find(|(prefix, _)| below(prefix));
-        match (found, self.fallback) {
-            (Some((path, model)), _) => Some(Route {
-                model: *model,
-                path: Arc::clone(path),
-            }),
-            (None, Some(model)) => Some(Route {
-                model,
-                path: "*".into(),
-            }),
-            (None, None) => None,
-        }
+        let route = |(path, model): &(Arc<str>, usize)| Route {
+            model: *model,
+            path: Arc::clone(path),
+        };
+        found.map(route).or_else(|| self.fallback.clone())
     }
 }
 

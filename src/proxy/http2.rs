@@ -107,14 +107,16 @@ fn max_head(limits: &Limits) -> u32 {
 
 /// Whether a request is a gRPC call: only HTTP/2 carries those.
 pub(super) fn is_grpc(version: Version, headers: &HeaderMap) -> bool {
+    if version != Version::HTTP_2 {
+        return false;
+    }
     let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let rest = kind.and_then(|kind| Some((kind.get(..16)?, kind.get(16))));
     // `application/grpc`, with or without `+proto` or a parameter; not `application/grpc-web`.
-    version == Version::HTTP_2
-        && rest.is_some_and(|(kind, next)| {
-            kind.eq_ignore_ascii_case(b"application/grpc")
-                && matches!(next, None | Some(b'+' | b';' | b' '))
-        })
+    rest.is_some_and(|(kind, next)| {
+        kind.eq_ignore_ascii_case(b"application/grpc")
+            && matches!(next, None | Some(b'+' | b';' | b' '))
+    })
 }
 
 /// Why a request of an HTTP/2 client cannot be passed on, beside what holds for any.

@@ -25,6 +25,9 @@ use super::{accepted, beside, error, history, quarantine, schema, thinning};
 /// The first SQLite without the WAL-reset bug (sqlite.org/wal.html#the_wal_reset_bug).
 const OLDEST_SQLITE: i32 = 3_051_003;
 
+/// What SQLite may keep of the window in memory: four times its default.
+const CACHE_KIB: i64 = 8 * 1024;
+
 /// How long the integrity check may hold up the start; what it has not found by then it lets pass.
 const CHECK_TIME: Duration = Duration::from_secs(1);
 
@@ -154,6 +157,8 @@ fn attempt(
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
+    // In kibibytes. Thinning deletes rows all over the older half.
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.set_prepared_statement_cache_capacity(24 + 8 * models.len());
     quick_check(&connection)?;
     schema::migrate(&mut connection)?;
@@ -387,7 +392,11 @@ fn lock(path: &Path) -> Result<File, Error> {
 /// Makes the file, or makes an existing one private. No connection is open yet, so closing the
 /// descriptor here drops no lock of SQLite's.
 fn create(path: &Path) -> io::Result<()> {
-    if path.exists() {
+    if let Ok(found) = path.metadata() {
+        // A directory given by mistake stays as open as it was.
+        if !found.is_file() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         return std::fs::set_permissions(path, Permissions::from_mode(0o600));
     }
     let mut options = OpenOptions::new();

@@ -237,6 +237,8 @@ fn a_second_driftd_is_kept_out() {
 
 #[test]
 fn a_path_that_cannot_be_is_an_error_with_a_remedy() {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
     let mut fixture = Fixture::new(iris());
     fixture.config.path = fixture.dir.path().join("missing/w.db");
     let error = Window::open(&fixture.config, &fixture.specs, Timestamp(T0)).unwrap_err();
@@ -245,8 +247,14 @@ fn a_path_that_cannot_be_is_an_error_with_a_remedy() {
         message.contains("missing/w.db") && message.contains("set window.path"),
         "{message}"
     );
-    fixture.config.path = fixture.dir.path().to_owned();
+    // A directory by mistake: refused, and as open as it was.
+    let directory = fixture.dir.path().join("shared");
+    std::fs::create_dir(&directory).unwrap();
+    std::fs::set_permissions(&directory, Permissions::from_mode(0o777)).unwrap();
+    fixture.config.path.clone_from(&directory);
     assert!(Window::open(&fixture.config, &fixture.specs, Timestamp(T0)).is_err());
+    let mode = directory.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o777);
 }
 
 #[test]

@@ -92,6 +92,7 @@ fn unknown(name: &str) -> FeatureReport {
             statistic: Some(f64::NAN),
             p_value: None,
             threshold: Some(f64::INFINITY),
+            effect: None,
             ..check(SpanName::Main)
         }],
         ..feature(name)

@@ -160,7 +160,7 @@ def test_queries_are_well_kept(name):
     kinds = catalogue()
     for panel, target in queries(BOARDS[name]):
         expr, title = target["expr"], panel["title"]
-        selectors = re.findall(r"(\b(?:driftd|http|up)\w*)(\{[^}]*\})?", re.sub(r'"[^"]*"', '"…"', expr))
+        selectors = re.findall(r"(\b(?:driftd|http_server|http_client|up)(?:_\w+)?\b)(\{[^}]*\})?", re.sub(r'"[^"]*"', '"…"', expr))
         assert selectors, title
         for series, labels in selectors:
             assert 'job=~"…"' in labels and 'instance=~"…"' in labels, (title, series)

@@ -17,7 +17,12 @@ PANELS = {
     "state-timeline": (statetimeline.Options, statetimeline.FieldConfig),
 }
 # Of an annotation, by the Prometheus data source.
-PROMETHEUS_ANNOTATION = {"useValueForTime": bool, "titleFormat": str, "textFormat": str, "tagKeys": str}
+PROMETHEUS_ANNOTATION = {
+    "useValueForTime": bool,
+    "titleFormat": str,
+    "textFormat": str,
+    "tagKeys": str,
+}
 
 
 class DataLink:
@@ -26,7 +31,6 @@ class DataLink:
     title: str
     url: str
     targetBlank: bool
-
 
 
 def problems(value, kind, path):
@@ -44,13 +48,21 @@ def problems(value, kind, path):
     if origin is list:
         if not isinstance(value, list):
             return [f"{path}: {value!r} is no list"]
-        return [p for i, each in enumerate(value) for p in problems(each, arguments[0], f"{path}[{i}]")]
+        return [
+            p for i, each in enumerate(value) for p in problems(each, arguments[0], f"{path}[{i}]")
+        ]
     if origin is dict:
         if not isinstance(value, dict):
             return [f"{path}: {value!r} is no object"]
-        return [p for key, each in value.items() for p in problems(each, arguments[1], f"{path}.{key}")]
+        return [
+            p for key, each in value.items() for p in problems(each, arguments[1], f"{path}.{key}")
+        ]
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
-        return [] if value in [member.value for member in kind] else [f"{path}: {value!r} is no {kind.__name__}"]
+        return (
+            []
+            if value in [member.value for member in kind]
+            else [f"{path}: {value!r} is no {kind.__name__}"]
+        )
     if kind is float:
         fits = isinstance(value, (int, float)) and not isinstance(value, bool)
         return [] if fits else [f"{path}: {value!r} is no number"]
@@ -74,7 +86,9 @@ def object_problems(value, kind, path):
     for name, hint in fields.items():
         if name in value:
             found += problems(value[name], hint, f"{path}.{name}")
-        elif type(None) not in typing.get_args(hint) and name not in OPTIONAL.get(kind.__name__, ()):
+        elif type(None) not in typing.get_args(hint) and name not in OPTIONAL.get(
+            kind.__name__, ()
+        ):
             found.append(f"{path}.{name}: missing")
     if kind is dashboard.Panel:
         found += panel_problems(value, path)
@@ -100,13 +114,17 @@ def panel_problems(panel, path):
         defaults = dict(config["defaults"]["custom"])
         # Not of the published type, but of the panel: whether a column can be filtered.
         defaults.pop("filterable", None)
-        found += [p for p in problems(defaults, custom, f"{path}.custom") if not p.endswith("missing")]
+        found += [
+            p for p in problems(defaults, custom, f"{path}.custom") if not p.endswith("missing")
+        ]
     known = {json_name(name) for name in typing.get_type_hints(dashboard.FieldConfig)}
     own = {json_name(name) for name in typing.get_type_hints(custom)} if custom else set()
     for override in config["overrides"]:
         for each in override["properties"]:
             name = each["id"]
-            good = name.removeprefix("custom.") in own if name.startswith("custom.") else name in known
+            good = (
+                name.removeprefix("custom.") in own if name.startswith("custom.") else name in known
+            )
             found += [] if good else [f"{path}: override of {name}"]
     return found
 
@@ -127,7 +145,8 @@ def panels(board):
 
 
 def interpolated(text, values):
-    """A text with its variables put in, as `$name`, `${name}` and `${name:format}`; none may be left."""
+    """A text with its variables put in: `$name`, `${name}`, `${name:format}`; none is left."""
+
     def put(match):
         name = match.group(1) or match.group(2)
         assert name in values, f"no value for ${name} in {text}"

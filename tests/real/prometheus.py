@@ -27,7 +27,7 @@ def run(*command):
 
 
 class Prometheus(Process):
-    """The server, scraping one driftd every second; with the shipped rules, if it is to have them."""
+    """The server, scraping one driftd every second, with the shipped rules where they are asked for."""
 
     def __init__(self, directory, target, rules=(), alertmanager=None):
         directory.mkdir()
@@ -68,7 +68,7 @@ class Prometheus(Process):
         return [(r["metric"], float(r["value"][1])) for r in result]
 
     def alerts(self):
-        """The alerts that fire, by name; DriftdDown twice is an error."""
+        """The alerts that fire, by name."""
         found = self.get("/api/v1/alerts")["alerts"]
         return {a["labels"]["alertname"]: a for a in found if a["state"] == "firing"}
 

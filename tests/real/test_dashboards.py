@@ -1,4 +1,4 @@
-"""The Grafana dashboards: of Grafana's own types, well kept, and every query answered by a running demo."""
+"""The Grafana dashboards: of Grafana's own types, well kept, every query answered by a demo."""
 
 import copy
 import json
@@ -34,7 +34,18 @@ VALUES = {
     "__rate_interval": "20s",
     "__range": "1m",
 }
-UNITS = {"none", "short", "percentunit", "s", "bytes", "Bps", "ops", "reqps", "sci", "dateTimeFromNow"}
+UNITS = {
+    "none",
+    "short",
+    "percentunit",
+    "s",
+    "bytes",
+    "Bps",
+    "ops",
+    "reqps",
+    "sci",
+    "dateTimeFromNow",
+}
 COLOURS = {"green", "yellow", "orange", "red", "blue", "text"}
 
 both = pytest.mark.parametrize("name", BOARDS)
@@ -49,7 +60,7 @@ def catalogue():
 
 
 def series_names(text):
-    """The series that a text names, without a histogram's or summary's suffixes; no recorded rules."""
+    """The series that a text names, without the suffixes of histograms; no recorded rules."""
     names = re.findall(r"(?<![\w:])(?:driftd|http_server|http_client)_\w+(?![\w:])", text)
     return {re.sub(r"_(bucket|sum|count)$", "", name) for name in names}
 
@@ -115,7 +126,12 @@ def test_a_dashboard_is_ready_to_be_provisioned(name):
     assert variables["datasource"]["label"] == "Data source"
     for name, label in [("job", "Job"), ("instance", "Instance")]:
         each = variables[name]
-        assert (each["label"], each["multi"], each["allValue"], each["refresh"]) == (label, True, ".+", 2)
+        assert (each["label"], each["multi"], each["allValue"], each["refresh"]) == (
+            label,
+            True,
+            ".+",
+            2,
+        )
     identities = [p["id"] for p in board["panels"]] + [p["id"] for p in grafana.panels(board)]
     rows = [p["id"] for p in board["panels"] if p["type"] == "row"]
     assert len(set(identities)) == len(rows) + len(list(grafana.panels(board)))
@@ -131,7 +147,11 @@ def test_panels_do_not_overlap(name):
         for panel in group:
             at = panel["gridPos"]
             assert at["x"] + at["w"] <= 24
-            cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+            cells = {
+                (x, y)
+                for x in range(at["x"], at["x"] + at["w"])
+                for y in range(at["y"], at["y"] + at["h"])
+            }
             assert not cells & taken, panel["title"]
             taken |= cells
 
@@ -160,7 +180,9 @@ def test_queries_are_well_kept(name):
     kinds = catalogue()
     for panel, target in queries(BOARDS[name]):
         expr, title = target["expr"], panel["title"]
-        selectors = re.findall(r"(\b(?:driftd|http_server|http_client|up)(?:_\w+)?\b)(\{[^}]*\})?", re.sub(r'"[^"]*"', '"…"', expr))
+        bare = re.sub(r'"[^"]*"', '"…"', expr)
+        names = r"\b(?:driftd|http_server|http_client|up)(?:_\w+)?\b"
+        selectors = re.findall(rf"({names})(\{{[^}}]*\}})?", bare)
         assert selectors, title
         for series, labels in selectors:
             assert 'job=~"…"' in labels and 'instance=~"…"' in labels, (title, series)
@@ -206,7 +228,9 @@ def test_every_query_returns_data(name, watched_demo):
         if target["instant"]:
             data = prometheus.get("/api/v1/query", query=expr)
         else:
-            data = prometheus.get("/api/v1/query_range", query=expr, start=now - 40, end=now, step=5)
+            data = prometheus.get(
+                "/api/v1/query_range", query=expr, start=now - 40, end=now, step=5
+            )
         asked += 1
         # Not a series of gaps either.
         values = [v for r in data["result"] for v in r.get("values", [r.get("value")])]
@@ -243,11 +267,15 @@ def test_every_variable_and_annotation_returns_data(name, watched_demo):
 
 def test_the_table_of_columns_begins_with_the_drifted_one(watched_demo):
     table = next(p for p in grafana.panels(BOARDS["model"]) if p["title"] == "Columns")
-    names = next(t for t in table["transformations"] if t["id"] == "organize")["options"]["renameByName"]
+    names = next(t for t in table["transformations"] if t["id"] == "organize")["options"][
+        "renameByName"
+    ]
     columns = {names.get(f"Value #{t['refId']}"): t["expr"] for t in table["targets"]}
     answers = {
-        heading: {labels["feature"]: (value, labels) for labels, value in watched_demo.prometheus.query(
-            grafana.interpolated(expr, VALUES))}
+        heading: {
+            labels["feature"]: (value, labels)
+            for labels, value in watched_demo.prometheus.query(grafana.interpolated(expr, VALUES))
+        }
         for heading, expr in columns.items()
     }
     [model] = watched_demo.report()["models"]

@@ -20,14 +20,20 @@ class WatchedDemo:
 
     def start(self, directory):
         window = directory / "demo.db"
-        self.demo = self.keep(Process([binary(), "demo", "--window", window], directory, name="demo"))
-        self.page = wait_until(lambda: addresses(self.demo.stdout), 30, "the demo's addresses")["page"]
+        self.demo = self.keep(
+            Process([binary(), "demo", "--window", window], directory, name="demo")
+        )
+        self.page = wait_until(lambda: addresses(self.demo.stdout), 30, "the demo's addresses")[
+            "page"
+        ]
         self.alertmanager = self.keep(Alertmanager(directory / "alertmanager"))
         self.prometheus = self.keep(
             Prometheus(directory / "prometheus", self.page, RULES, self.alertmanager)
         )
         wait_until(self.drifted, 60, "drift in the demo")
-        # So that rates of a few seconds, and rules that read others, have something to read.
+        # The rules have read what was scraped of it, and more than one scrape stands behind rates.
+        recorded = "driftd_feature:drift_effect:held"
+        wait_until(lambda: self.prometheus.query(recorded), 30, "the drift in Prometheus")
         wait_until(self.prometheus.alerts, 30, "an alert")
 
     def keep(self, process):

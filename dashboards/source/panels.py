@@ -95,7 +95,9 @@ def panel(kind, title, description, queries, width, height, defaults, overrides,
     } | more
 
 
-def stat(title, description, expr, unit="short", colours=None, values=None, links=(), width=4, legend=None, **more):
+def stat(
+    title, description, expr, unit="short", colours=None, values=None, links=(), width=4, legend=None, **more
+):
     """One figure, judged by thresholds or a mapping, on a coloured ground; or a legend's names."""
     defaults = {
         "unit": unit,
@@ -117,7 +119,9 @@ def stat(title, description, expr, unit="short", colours=None, values=None, link
         "percentChangeColorMode": "standard",
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
     }
-    return panel("stat", title, description, targets((expr, legend or title)), width, 4, defaults | more, [], options)
+    return panel(
+        "stat", title, description, targets((expr, legend or title)), width, 4, defaults | more, [], options
+    )
 
 
 def lines(title, description, queries, unit, width=8, height=8, overrides=(), log=False, limit=None, **more):
@@ -146,7 +150,17 @@ def lines(title, description, queries, unit, width=8, height=8, overrides=(), lo
         "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
         "tooltip": {"mode": "multi", "sort": "desc"},
     }
-    return panel("timeseries", title, description, targets(*queries), width, height, defaults | more, overrides, options)
+    return panel(
+        "timeseries",
+        title,
+        description,
+        targets(*queries),
+        width,
+        height,
+        defaults | more,
+        overrides,
+        options,
+    )
 
 
 def timeline(title, description, queries, values, width=24, height=6, links=()):
@@ -168,7 +182,9 @@ def timeline(title, description, queries, values, width=24, height=6, links=()):
         "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
         "tooltip": {"mode": "single", "sort": "none"},
     }
-    return panel("state-timeline", title, description, targets(*queries), width, height, defaults, [], options)
+    return panel(
+        "state-timeline", title, description, targets(*queries), width, height, defaults, [], options
+    )
 
 
 def table(title, description, columns, keys, links, sort, height=9):
@@ -220,7 +236,15 @@ def table(title, description, columns, keys, links, sort, height=9):
         },
     ]
     return panel(
-        "table", title, description, queries, WIDTH, height, defaults, overrides, options,
+        "table",
+        title,
+        description,
+        queries,
+        WIDTH,
+        height,
+        defaults,
+        overrides,
+        options,
         transformations=transformations,
     )
 

@@ -65,6 +65,9 @@ const MOST_HEADERS: usize = 64;
 /// The most bytes buffered of a request's head.
 const MOST_HEADER_BYTES: usize = 16 * 1024;
 
+/// How long an answer waits for what stood before the start: less than a scrape's usual ten seconds.
+const SETTLING: Duration = Duration::from_secs(5);
+
 /// How long to wait after a failed accept, most likely for want of file descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
@@ -76,6 +79,9 @@ pub struct Sources {
     pub report: Arc<ArcSwap<Report>>,
     /// Whether traffic should be sent here, or why not.
     pub ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// True from when what stood before the start can be shown: until then every route but health
+    /// waits for it, for a while.
+    pub settled: watch::Receiver<bool>,
     /// Gathers the status; called per request, so it must be quick.
     pub status: Arc<dyn Fn() -> Status + Send + Sync>,
     /// What a request that changes something must show; without one none is obeyed.

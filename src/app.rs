@@ -4,6 +4,8 @@
 //! closes → the recorder flushes → the monitor stops → the window checkpoints. Invariant: once
 //! everything is bound, nothing but the shutdown future ends the process.
 
+mod binding;
+mod certificates;
 mod changes;
 mod listening;
 mod models;
@@ -11,18 +13,19 @@ mod monitoring;
 mod reload;
 mod status;
 
-use std::future::Future;
+use std::convert::Infallible;
+use std::future::{Future, pending};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
 use crate::admin::Token;
 use crate::config::{Config, Model, Problem, Problems};
@@ -31,22 +34,18 @@ use crate::feature::Store;
 use crate::metrics::tap::TapCounters;
 use crate::metrics::traffic::Traffic;
 use crate::model::{Routes, Schema};
-use crate::monitor::Durations;
 use crate::proxy;
-use crate::recorder::{Health, Reasons};
 use crate::timestamp::Timestamp;
-use crate::window::Window;
-use listening::{serve_admin, sources};
+use binding::Listeners;
+use certificates::Certificates;
+use listening::{readiness, serve_admin, sources};
 use models::Prepared;
-use monitoring::{Monitoring, Shared, may_work_later};
+use monitoring::{Monitoring, Shared};
 pub use reload::Reload;
-use reload::{Failures, Request};
+use reload::Request;
 use status::StatusSource;
 
-/// Time for everything between the signal and the exit; Kubernetes kills after 30 s.
-const GRACE: Duration = Duration::from_secs(25);
-
-/// Of which this much at the end is for writing down what the tap still holds.
+/// How much of the grace period, at its end, is for writing down what the tap still holds.
 const FLUSH: Duration = Duration::from_secs(5);
 
 /// Files and sockets of driftd's own: listeners, window, admin connections, logs.
@@ -60,6 +59,7 @@ pub struct App {
     config: Config,
     models: Vec<Prepared>,
     token: Option<Token>,
+    certificates: Certificates,
 }
 
 /// Everything bound, nothing spawned.
@@ -67,13 +67,9 @@ pub struct App {
 pub struct Bound {
     config: Config,
     models: Vec<Prepared>,
-    proxy: TcpListener,
-    admin: TcpListener,
-    metrics: Option<TcpListener>,
-    addresses: Addresses,
+    certificates: Certificates,
+    listeners: Listeners,
     report: Arc<ArcSwap<Report>>,
-    /// `None` where it cannot be opened yet.
-    window: Option<Window>,
     started: Timestamp,
     token: Arc<ArcSwapOption<Token>>,
     reload: Reload,
@@ -81,10 +77,10 @@ pub struct Bound {
 }
 
 /// The real addresses, also where port 0 was asked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Addresses {
     /// Where predictions come in.
-    pub proxy: SocketAddr,
+    pub proxy: proxy::Address,
     /// Page, API and metrics.
     pub admin: SocketAddr,
     /// Metrics and health alone, where asked for.
@@ -107,6 +103,23 @@ pub enum Error {
         /// What the system said.
         #[source]
         source: std::io::Error,
+    },
+    /// A Unix socket cannot be listened on.
+    #[error("cannot listen on unix:{}: {hint}", path.display())]
+    Socket {
+        /// Where.
+        path: PathBuf,
+        /// What would help.
+        hint: &'static str,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A socket passed by whoever started driftd cannot be used.
+    #[error("LISTEN_FDS: {reason}")]
+    Inherited {
+        /// What is wrong with it and what would be right.
+        reason: String,
     },
     /// The window cannot be opened.
     #[error(transparent)]
@@ -155,6 +168,7 @@ impl App {
                 message,
             }])
         })?;
+        let certificates = Certificates::load(&config)?;
         let models = models::prepare(&config, Timestamp::now())?;
         for warning in &config.warnings {
             tracing::warn!("{warning}");
@@ -166,6 +180,7 @@ impl App {
             config,
             models,
             token,
+            certificates,
         })
     }
 
@@ -193,44 +208,18 @@ impl App {
             .flat_map(|(model, prepared)| prepared.notes().map(move |note| (model, note)))
     }
 
-    /// Binds every listener and opens the window: from here on nothing is left that can refuse.
+    /// Binds every listener.
     ///
     /// # Errors
-    /// An address that cannot be listened on, or a window that cannot be had.
+    /// An address that cannot be listened on.
     pub async fn bind(self) -> Result<Bound, Error> {
         let Self {
             config,
-            mut models,
+            models,
             token,
+            certificates,
         } = self;
-        let proxy = bind("listen", config.listen).await?;
-        let admin = bind("admin", config.admin).await?;
-        let metrics = match config.metrics {
-            Some(address) => Some(bind("metrics", address).await?),
-            None => None,
-        };
-        let local = |listener: &TcpListener, asked| listener.local_addr().unwrap_or(asked);
-        let addresses = Addresses {
-            proxy: local(&proxy, config.listen),
-            admin: local(&admin, config.admin),
-            metrics: metrics
-                .as_ref()
-                .zip(config.metrics)
-                .map(|(l, asked)| local(l, asked)),
-        };
-        let started = Timestamp::now();
-        let window = match models::open_window(&config, &mut models, started) {
-            Ok(window) => Some(window),
-            Err(error) if may_work_later(&error) => {
-                let error = chain(&error);
-                tracing::error!(
-                    error,
-                    "Window cannot be opened yet: traffic passes, nothing is recorded until it can"
-                );
-                None
-            }
-            Err(error) => return Err(error),
-        };
+        let listeners = binding::bind(&config).await?;
         let (sender, reloads) = mpsc::sync_channel(reload::MOST_WAITING);
         Ok(Bound {
             token: Arc::new(ArcSwapOption::from_pointee(token)),
@@ -238,13 +227,10 @@ impl App {
             reloads,
             config,
             models,
-            proxy,
-            admin,
-            metrics,
-            addresses,
+            certificates,
+            listeners,
             report: Arc::default(),
-            window,
-            started,
+            started: Timestamp::now(),
         })
     }
 }
@@ -254,8 +240,8 @@ impl App {
 impl Bound {
     /// The real addresses.
     #[must_use]
-    pub const fn addresses(&self) -> Addresses {
-        self.addresses
+    pub fn addresses(&self) -> Addresses {
+        self.listeners.addresses.clone()
     }
 
     /// Where every report will be published; empty until the first check.
@@ -270,57 +256,51 @@ impl Bound {
         self.reload.clone()
     }
 
-    /// Spawns every stage and serves until `shutdown` resolves; then drains.
+    /// Spawns every stage and serves until `shutdown` resolves; then drains. Traffic passes at once;
+    /// the window is opened, and what it holds read back, meanwhile.
     ///
     /// # Errors
-    /// A thread cannot be had; nothing has been served then.
+    /// A thread or a window that cannot be had.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         let Self {
             config,
             models,
-            proxy,
-            admin,
-            metrics,
-            addresses,
+            certificates,
+            listeners,
             report,
-            window,
             started,
             token,
             reload,
             reloads,
         } = self;
+        let Listeners {
+            proxy,
+            admin,
+            metrics,
+            addresses,
+            file,
+        } = listeners;
         let names: Vec<_> = models.iter().map(|model| model.name.clone()).collect();
         let counters = Arc::new(TapCounters::new(names.len()));
         let traffic = Traffic::new(names.clone());
-
         let monitoring = Monitoring {
-            shared: Shared {
-                counters: Arc::clone(&counters),
-                report,
-                reasons: Reasons::new(names.len()),
-                health: Health::default(),
-                durations: Arc::new(Durations::new(names.len())),
-                window: Arc::default(),
-                commands: Arc::default(),
-                failures: Arc::new(Failures::new(names.len())),
-            },
+            shared: Shared::new(names.len(), Arc::clone(&counters), report),
             models,
             config,
         };
-        let reloader = monitoring.reloader(reload.clone(), Arc::clone(&token));
-        // A restart shows what stood before it from the first answer on.
-        let stages = window.map(|window| monitoring.stages(window, started));
+        let tls = certificates.server.clone();
+        let reloader = monitoring.reloader(reload.clone(), Arc::clone(&token), tls);
         let Monitoring {
             config,
             models,
             shared,
         } = &monitoring;
+        let serving = config.serving.clone();
 
         let routes = Routes::new(models.iter().map(|model| model.paths.as_slice()));
-        let server = proxy::Proxy::new(
-            models::proxy_config(config, models, places(config.max_connections)),
-            routes,
-        );
+        let places = places(config.max_connections);
+        let settings = models::proxy_config(config, models, places, &certificates);
+        let server = proxy::Proxy::new(settings, routes);
         let observer = || -> proxy::SharedObserver {
             Arc::new(status::Seen {
                 shard: traffic.shard(),
@@ -328,10 +308,10 @@ impl Bound {
             })
         };
         let (tap, receiver) = proxy::tap(config.tap, observer());
-        let ready = Arc::new(AtomicBool::new(true));
+        let accepting = Arc::new(AtomicBool::new(true));
         let status = Arc::new(StatusSource {
             started,
-            addresses,
+            addresses: addresses.clone(),
             external_url: config.external_url.clone(),
             check_interval: config.drift.every,
             models: models.iter().map(Prepared::endpoint).collect(),
@@ -342,7 +322,9 @@ impl Bound {
         });
         let commands = Arc::clone(&shared.commands);
         let changes = changes::changes(names.clone(), commands, reload.clone());
-        let sources = sources(&status, names, Arc::clone(&ready), token, changes)?;
+        let needed = serving.ready_needs_upstream.then(|| server.readiness());
+        let ready = readiness(Arc::clone(&accepting), needed, names.clone());
+        let sources = sources(&status, names, ready, token, changes)?;
         let (stop_admin, admin_thread) = serve_admin(admin, metrics, sources)?;
         tracing::info!(
             proxy = %addresses.proxy,
@@ -351,41 +333,68 @@ impl Bound {
             version = env!("CARGO_PKG_VERSION"),
             "Started"
         );
-        let monitoring = spawn("driftd-recorder", move || match stages {
-            Some(stages) => stages.run(receiver),
-            None => monitoring.wait_and_run(receiver),
+        let (refused, refusal) = oneshot::channel();
+        let monitoring = spawn("driftd-recorder", move || {
+            if let Err(error) = monitoring.open_and_run(receiver, started) {
+                // Received, unless driftd is ending anyway.
+                drop(refused.send(error));
+            }
         })?;
-
         let reloader = spawn("driftd-reload", move || reloader.run(&reloads))?;
-        let draining = Arc::clone(&ready);
+        let flush = FLUSH.min(serving.grace / 5);
+        let deadline = Arc::new(OnceLock::new());
+        let (signalled, grace) = (Arc::clone(&deadline), serving.grace);
         let drain = async move {
             shutdown.await;
-            draining.store(false, Ordering::Relaxed);
+            // Set this once only.
+            let _ = signalled.set(Instant::now() + grace);
+            accepting.store(false, Ordering::Relaxed);
+            tokio::time::sleep(serving.lame_duck).await;
         };
-        let listener = proxy.into_std().map_err(|source| Error::Thread {
-            name: "driftd-proxy",
-            source,
-        })?;
-        let listener = proxy::Listener::Tcp(listener);
-        let drained = server
-            .serve(listener, tap, |_| observer(), drain, GRACE - FLUSH)
-            .await?;
-        tracing::info!(
-            completed = drained.completed,
-            aborted = drained.aborted,
-            "Connections drained"
-        );
-
+        let prober = serving.ready_needs_upstream.then(|| server.prober());
+        let left = serving.grace.saturating_sub(flush + serving.lame_duck);
+        let served = server.serve(proxy, tap, |_| observer(), drain, left);
+        let drained = tokio::select! {
+            drained = served => drained.map_err(Error::from),
+            error = received(refusal) => Err(error),
+            never = probe(prober) => match never {},
+        };
+        // Nothing is accepted any more.
+        drop(file);
+        let deadline = deadline.get().copied();
+        let deadline = deadline.unwrap_or_else(|| Instant::now() + flush);
+        if let Ok(drained) = &drained {
+            tracing::info!(
+                completed = drained.completed,
+                aborted = drained.aborted,
+                "Connections drained"
+            );
+        }
         // The tap's senders are gone with the proxy: the recorder empties the queue, the monitor
         // stops, the window closes.
-        let deadline = Instant::now() + FLUSH;
         ended(monitoring, deadline).await;
         reload.stop();
         ended(reloader, deadline).await;
         drop(stop_admin);
         ended(admin_thread, deadline).await;
         tracing::info!("Stopped");
-        Ok(())
+        drained.map(drop)
+    }
+}
+
+/// The error the monitoring half cannot begin with; it never comes where it begins.
+async fn received(refusal: oneshot::Receiver<Error>) -> Error {
+    match refusal.await {
+        Ok(error) => error,
+        Err(_) => pending().await,
+    }
+}
+
+/// Tries the upstreams, where somebody wants to know.
+async fn probe(prober: Option<proxy::Prober>) -> Infallible {
+    match prober {
+        Some(prober) => prober.run().await,
+        None => pending().await,
     }
 }
 
@@ -424,15 +433,6 @@ fn chain(error: &dyn std::error::Error) -> String {
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(": ")
-}
-
-async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, Error> {
-    let bound = TcpListener::bind(address).await;
-    bound.map_err(|source| Error::Bind {
-        key,
-        address,
-        source,
-    })
 }
 
 fn spawn(

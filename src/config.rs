@@ -10,6 +10,7 @@ mod limits;
 mod models;
 mod problem;
 mod section;
+mod serving;
 mod sources;
 mod tap;
 
@@ -23,6 +24,7 @@ use config::Value;
 pub use access::{Access, admin_access};
 pub use models::{FeatureOverride, Model};
 pub use problem::{Problem, Problems};
+pub use serving::Serving;
 pub use sources::Given;
 
 use crate::admin::TokenSource;
@@ -51,7 +53,9 @@ const DEFAULT_MAX_BYTES: u64 = 1 << 30;
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where prediction traffic comes in.
-    pub listen: SocketAddr,
+    pub listen: proxy::Address,
+    /// How it is taken and let go.
+    pub serving: Serving,
     /// Where page, API and metrics are served.
     pub admin: SocketAddr,
     /// Where `/metrics` and health alone are served as well.
@@ -137,7 +141,8 @@ fn validate(value: Value, base: &Path, warnings: Vec<String>) -> Result<Config, 
     let problems = Collector::default();
     let mut top = Section::new("", value, &problems);
 
-    let listen = top.address("listen");
+    let listen = serving::listen(&mut top);
+    let serving = serving::read(&mut top, base);
     let admin = top.address("admin");
     let admin_token = token(&mut top, base);
     let metrics = top.address("metrics");
@@ -199,7 +204,8 @@ fn validate(value: Value, base: &Path, warnings: Vec<String>) -> Result<Config, 
     let fallback = || DEFAULT_ADMIN.parse().ok();
     let config = (|| {
         Some(Config {
-            listen: listen.or_else(|| DEFAULT_LISTEN.parse().ok())?,
+            listen: listen.or_else(|| proxy::Address::parse(DEFAULT_LISTEN).ok())?,
+            serving,
             admin: admin.or_else(fallback)?,
             admin_token,
             metrics,

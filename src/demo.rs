@@ -13,12 +13,14 @@ mod story;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 
 use crate::app::{App, Bound, Error};
 use crate::config::{self, Given};
+use crate::proxy::Address;
 use classifier::Classifier;
 use story::{Clock, Story};
 
@@ -67,13 +69,16 @@ pub async fn run(
         .map_err(io("the model server's port"))?;
     let bound = bind(&window, &reference, upstream_address).await?;
     let addresses = bound.addresses();
+    let Address::Tcp(proxy) = addresses.proxy else {
+        return Err(io("a TCP address")(std::io::ErrorKind::Unsupported.into()));
+    };
     let clock = Clock::of(&window);
     let mut story = Story::new(addresses, &window, bound.report(), say);
     story.introduce(clock, classifier.accuracy());
 
     let server = tokio::task::spawn(model_server::serve(upstream, classifier));
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let clients = tokio::task::spawn(clients::send(addresses.proxy, IRIS, clock));
+    let clients = tokio::task::spawn(clients::send(proxy, IRIS, clock));
     let driftd = bound.serve(async {
         // An error means the sender is gone: stop as well.
         stopped.await.unwrap_or(());
@@ -84,9 +89,13 @@ pub async fn run(
         drop(stop);
         found
     };
-    let (served, found) = tokio::join!(driftd, tell);
+    let mut driftd = pin!(driftd);
+    let ended = tokio::select! {
+        served = driftd.as_mut() => served.map(|()| false),
+        found = tell => driftd.await.map(|()| found),
+    };
     server.abort();
-    served.map(|()| found)
+    ended
 }
 
 /// driftd as `run` configures it, with spans short enough to watch.

@@ -1,4 +1,4 @@
-//! The HTTP/1.1 reverse proxy and its tap.
+//! The reverse proxy, for HTTP/1.1 and HTTP/2, and its tap.
 //!
 //! Requests go to the model server and answers back with their bodies unchanged, frame by frame.
 //! What passes is copied, up to a cap, into a byte-budgeted queue that another stage polls.
@@ -12,6 +12,8 @@
 //! |---|---|
 //! | `listener`, `serve`, `worker` | accept, hand out to one thread per core, drain |
 //! | `forward`, `header`, `identity`, `answer` | one exchange: heads, ids, retries, timeouts, our own answers |
+//! | `opening`, `stream`, `tls` | what a client speaks; the bytes of a connection, with or without TLS |
+//! | `http2`, `lingering` | HTTP/2 to clients and upstreams |
 //! | `upstream`, `upstream_io`, `connections` | where the upstream is; connections kept to it |
 //! | `client`, `client_io`, `limits`, `deadlines` | what a client may take, and how long |
 //! | `forwarded`, `tunnel` | what the upstream is told of the client; other protocols |
@@ -23,6 +25,7 @@
 //! on and not tapped; `CONNECT` is refused.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,14 +44,27 @@ mod deadlines;
 mod flight;
 mod forward;
 mod forwarded;
+mod framing;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod header;
+mod http2;
 mod identity;
 mod limits;
+mod lingering;
 mod listener;
+mod opening;
 mod readiness;
 mod sample;
 mod serve;
+mod stream;
 mod tap;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "proxy/without_tls.rs"]
+mod tls;
 mod tunnel;
 mod upstream;
 mod upstream_io;
@@ -56,10 +72,11 @@ mod worker;
 
 pub use capture::HeaderList;
 pub use limits::{Forwarded, Limits};
-pub use listener::Listener;
-pub use readiness::{Readiness, UpstreamState};
+pub use listener::{Address, Listener};
+pub use readiness::{Prober, Readiness, UpstreamState};
 pub use sample::{Exclude, Sample};
 pub use tap::{Tap, TapBytes, TapConfig, TapReceiver, TapState, Tapped, tap};
+pub use tls::{ClientTls, ServerTls};
 pub use upstream::Upstream;
 
 /// How long to try all addresses of an upstream. Five seconds cover a lost SYN and its first
@@ -96,6 +113,23 @@ pub struct Config {
     pub upstream_idle: Duration,
     /// What clients may take, and what upstreams are told of them.
     pub limits: Limits,
+    /// TLS towards clients.
+    pub tls: Option<ServerTls>,
+    /// TLS towards the upstreams whose address asks for it.
+    pub upstream_tls: Option<ClientTls>,
+    /// Whether every request goes to its upstream over HTTP/2, as gRPC calls do in any case.
+    pub upstream_http2: bool,
+}
+
+/// The files TLS towards clients is made of, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, followed by those between it and its root.
+    pub certificate: PathBuf,
+    /// Its private key, unencrypted.
+    pub key: PathBuf,
+    /// Whose certificates clients must show; `None`: they need none.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// What the proxy needs to know of one model.
@@ -152,7 +186,9 @@ pub struct Drained {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An upstream address that cannot be one.
-    #[error("{value:?} is not an upstream: {reason}; write http://host:port or unix:/path.sock")]
+    #[error(
+        "{value:?} is not an upstream: {reason}; write http://host:port, https://host:port or unix:/path.sock"
+    )]
     Upstream {
         /// What was written.
         value: String,
@@ -164,6 +200,16 @@ pub enum Error {
     Sample {
         /// What was written.
         value: String,
+    },
+    /// A file TLS needs that cannot be used.
+    #[error("{key}: {}: {reason}", path.display())]
+    Tls {
+        /// The setting.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it and what would be right.
+        reason: String,
     },
     /// A header name that cannot be one.
     #[error("{value:?} is not a header name")]
@@ -234,6 +280,9 @@ impl Config {
             response_timeout: None,
             upstream_idle: DEFAULT_UPSTREAM_IDLE,
             limits: Limits::default(),
+            tls: None,
+            upstream_tls: None,
+            upstream_http2: false,
         }
     }
 }
@@ -252,6 +301,12 @@ impl Proxy {
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         self.shared.readiness.clone()
+    }
+
+    /// What tries the upstreams while no traffic does.
+    #[must_use]
+    pub fn prober(&self) -> Prober {
+        Prober::new(Arc::clone(&self.shared))
     }
 
     /// Accepts on `listener` and serves until `shutdown` is ready, then drains: nothing more is

@@ -15,7 +15,7 @@ use crate::timestamp::Timestamp;
 
 use super::change;
 use super::page::{self, Selection};
-use super::{Routes, Sources};
+use super::{Routes, SETTLING, Sources};
 
 const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
@@ -54,6 +54,12 @@ where
     B: Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    if !matches!(request.uri().path(), "/livez" | "/readyz") && !*sources.settled.borrow() {
+        let mut settled = sources.settled.clone();
+        let waiting = settled.wait_for(|settled| *settled);
+        // Where it takes longer, or never comes, what there is must do.
+        drop(tokio::time::timeout(SETTLING, waiting).await);
+    }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     if !reads && routes == Routes::Full && change::is_change(request.uri().path()) {
         return change::respond(request, sources).await;

@@ -48,6 +48,7 @@ async fn served(routes: Routes) -> Served {
         metrics: Arc::new(metrics.unwrap()),
         report,
         ready: Arc::new(move || asked.lock().unwrap().clone()),
+        settled: tokio::sync::watch::channel(true).1,
         status: Arc::new(sample::status),
         token: Arc::clone(&token),
         changes: {

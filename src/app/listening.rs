@@ -1,23 +1,54 @@
 //! The admin listeners: what they answer from, and the thread they are served on.
 
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwapOption;
-use tokio::net::TcpListener;
+use tokio::net::TcpListener as Polled;
 
 use super::status::StatusSource;
 use super::{Error, spawn};
 use crate::admin::{self, Changes, Token};
 use crate::metrics::Metrics;
 use crate::model::ModelName;
+use crate::proxy::{self, UpstreamState};
+
+/// Whether traffic should be sent here: not once `accepting` is false, and where `upstreams` are
+/// needed, not while one of theirs cannot be reached.
+pub(super) fn readiness(
+    accepting: Arc<AtomicBool>,
+    upstreams: Option<proxy::Readiness>,
+    models: Vec<ModelName>,
+) -> impl Fn() -> Result<(), String> + Send + Sync + 'static {
+    move || {
+        if !accepting.load(Ordering::Relaxed) {
+            return Err("draining".to_owned());
+        }
+        let Some(upstreams) = &upstreams else {
+            return Ok(());
+        };
+        for (index, model) in models.iter().enumerate() {
+            match upstreams.model(index) {
+                UpstreamState::Up => {}
+                UpstreamState::Down => {
+                    return Err(format!("the upstream of model {model} cannot be reached"));
+                }
+                UpstreamState::Unknown => {
+                    return Err(format!("the upstream of model {model} was not reached yet"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
 
 /// What the admin listeners answer from.
 pub(super) fn sources(
     status: &Arc<StatusSource>,
     models: Vec<ModelName>,
-    ready: Arc<AtomicBool>,
+    ready: impl Fn() -> Result<(), String> + Send + Sync + 'static,
     token: Arc<ArcSwapOption<Token>>,
     changes: Changes,
 ) -> Result<Arc<admin::Sources>, Error> {
@@ -32,10 +63,8 @@ pub(super) fn sources(
     Ok(Arc::new(admin::Sources {
         metrics: Arc::new(metrics),
         report: Arc::clone(&status.monitoring.report),
-        ready: Arc::new(move || match ready.load(Ordering::Relaxed) {
-            true => Ok(()),
-            false => Err("draining".to_owned()),
-        }),
+        ready: Arc::new(ready),
+        settled: status.monitoring.settled.subscribe(),
         status: Arc::new(move || status.status()),
         token,
         changes,
@@ -49,13 +78,13 @@ pub(super) fn serve_admin(
     sources: Arc<admin::Sources>,
 ) -> Result<(tokio::sync::watch::Sender<()>, JoinHandle<()>), Error> {
     let (stop, stopped) = tokio::sync::watch::channel(());
-    let detach = |listener: TcpListener| listener.into_std();
     let thread_error = |source| Error::Thread {
         name: "driftd-admin",
         source,
     };
-    let admin = detach(admin).map_err(thread_error)?;
-    let metrics = metrics.map(detach).transpose().map_err(thread_error)?;
+    for listener in std::iter::once(&admin).chain(&metrics) {
+        listener.set_nonblocking(true).map_err(thread_error)?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -66,7 +95,7 @@ pub(super) fn serve_admin(
                 while stopped.changed().await.is_ok() {}
             };
             let full = async {
-                match TcpListener::from_std(admin) {
+                match Polled::from_std(admin) {
                     Ok(listener) => {
                         admin::serve(
                             listener,
@@ -80,7 +109,7 @@ pub(super) fn serve_admin(
                 }
             };
             let only = async {
-                if let Some(Ok(listener)) = metrics.map(TcpListener::from_std) {
+                if let Some(Ok(listener)) = metrics.map(Polled::from_std) {
                     admin::serve(
                         listener,
                         admin::Routes::MetricsOnly,

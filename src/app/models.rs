@@ -21,6 +21,7 @@ use crate::timestamp::Timestamp;
 use crate::window::{self, ModelSpec, Window};
 
 use super::Error;
+use super::certificates::Certificates;
 use super::reload::Stamp;
 use super::status::Endpoint;
 
@@ -114,6 +115,7 @@ pub(super) fn proxy_config(
     config: &Config,
     models: &[Prepared],
     max_connections: NonZeroUsize,
+    certificates: &Certificates,
 ) -> proxy::Config {
     let model = |model: &Prepared| proxy::ModelConfig {
         upstream: model.upstream.clone(),
@@ -125,6 +127,9 @@ pub(super) fn proxy_config(
         headers: config.headers.clone(),
         max_connections,
         response_timeout: config.upstream_timeout,
+        tls: certificates.server.clone(),
+        upstream_tls: certificates.upstream.clone(),
+        upstream_http2: config.serving.upstream_http2,
         limits: config.limits.clone(),
         ..proxy::Config::new(config.upstream.clone())
     }

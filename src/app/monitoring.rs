@@ -9,10 +9,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::watch;
 
+use super::certificates::CertificateFiles;
 use super::models::{self, Prepared};
 use super::reload::{Failures, Reload, Reloader, Source};
-use super::{Error, spawn};
+use super::{Error, chain, spawn};
 use crate::admin::Token;
 use crate::config::Config;
 use crate::drift::Report;
@@ -20,7 +22,7 @@ use crate::drift::live::Lives;
 use crate::exchange::DropReason;
 use crate::metrics::tap::TapCounters;
 use crate::monitor::{Command, Durations, Links, MOST_WAITING, Monitor, Watched};
-use crate::proxy::{TapReceiver, TapState};
+use crate::proxy::{ServerTls, TapReceiver, TapState};
 use crate::recorder::{Health, Reasons, Recorded, Recorder};
 use crate::timestamp::Timestamp;
 use crate::window::Window;
@@ -54,6 +56,8 @@ pub(super) struct Shared {
     pub(super) commands: Commands,
     /// Reloads that failed.
     pub(super) failures: Arc<Failures>,
+    /// True from when what stood before the start can be shown, or it is known that it cannot.
+    pub(super) settled: Arc<watch::Sender<bool>>,
 }
 
 /// Where the monitor takes commands, once it runs.
@@ -67,6 +71,30 @@ pub(super) struct Stages {
     window: Window,
     commands: Commands,
     health: Health,
+    settled: Arc<watch::Sender<bool>>,
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// Of so many models, none of which has been checked.
+    pub(super) fn new(
+        models: usize,
+        counters: Arc<TapCounters>,
+        report: Arc<ArcSwap<Report>>,
+    ) -> Self {
+        Self {
+            counters,
+            report,
+            reasons: Reasons::new(models),
+            health: Health::default(),
+            durations: Arc::new(Durations::new(models)),
+            window: Arc::default(),
+            commands: Arc::default(),
+            failures: Arc::new(Failures::new(models)),
+            settled: Arc::new(watch::Sender::new(false)),
+        }
+    }
 }
 
 // === impl Monitoring ===
@@ -109,12 +137,18 @@ impl Monitoring {
             monitor,
             window,
             commands: shared.commands,
+            settled: shared.settled,
             health: shared.health,
         }
     }
 
     /// What reads the references again.
-    pub(super) fn reloader(&self, reload: Reload, token: Arc<ArcSwapOption<Token>>) -> Reloader {
+    pub(super) fn reloader(
+        &self,
+        reload: Reload,
+        token: Arc<ArcSwapOption<Token>>,
+        tls: Option<ServerTls>,
+    ) -> Reloader {
         let models = self.config.models.iter().zip(&self.models).enumerate();
         Reloader {
             reload,
@@ -125,11 +159,34 @@ impl Monitoring {
             failures: Arc::clone(&self.shared.failures),
             token_source: self.config.admin_token.clone(),
             token,
+            certificates: tls.map(CertificateFiles::new),
         }
     }
 
+    /// Opens the window, while traffic passes and the tap's queue fills, and runs. Blocks until the
+    /// tap is closed.
+    ///
+    /// # Errors
+    /// A window that cannot be had as driftd is configured.
+    pub(super) fn open_and_run(mut self, tap: TapReceiver, now: Timestamp) -> Result<(), Error> {
+        match models::open_window(&self.config, &mut self.models, now) {
+            Ok(window) => self.stages(window, now).run(tap),
+            Err(error) if may_work_later(&error) => {
+                let error = chain(&error);
+                tracing::error!(
+                    error,
+                    "Window cannot be opened yet: traffic passes, nothing is recorded until it can"
+                );
+                self.shared.settled.send_replace(true);
+                self.wait_and_run(tap);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
     /// Opens the window as soon as it can be, then runs. Blocks until the tap is closed.
-    pub(super) fn wait_and_run(mut self, mut tap: TapReceiver) {
+    fn wait_and_run(mut self, mut tap: TapReceiver) {
         let mut tried = Instant::now();
         let health = self.shared.health.clone();
         let _watch = health.watch();
@@ -169,6 +226,7 @@ impl Stages {
             monitor,
             window,
             commands,
+            settled,
             health,
         } = self;
         let _watch = health.watch();
@@ -179,6 +237,7 @@ impl Stages {
         }
         // Only the first is kept, and there is only one.
         drop(commands.set(sender.clone()));
+        settled.send_replace(true);
         recorder.run(tap);
         // An error means that it has ended already.
         drop(sender.send(Command::Stop));
@@ -190,6 +249,6 @@ impl Stages {
 }
 
 /// Whether opening the window may work later, with nothing changed in the configuration.
-pub(super) fn may_work_later(error: &Error) -> bool {
+fn may_work_later(error: &Error) -> bool {
     matches!(error, Error::Window(error) if error.is_transient())
 }

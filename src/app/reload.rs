@@ -16,6 +16,7 @@ use arc_swap::ArcSwapOption;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
+use super::certificates::CertificateFiles;
 use super::models::{self, Prepared};
 use super::monitoring::Commands;
 use crate::admin::{Token, TokenSource};
@@ -80,6 +81,7 @@ pub(super) struct Reloader {
     pub(super) failures: Arc<Failures>,
     pub(super) token_source: TokenSource,
     pub(super) token: Arc<ArcSwapOption<Token>>,
+    pub(super) certificates: Option<CertificateFiles>,
 }
 
 /// Reloads that failed, by the model's index.
@@ -199,7 +201,7 @@ impl Reloader {
                 Ok(Request::Wake) => {}
                 Ok(Request::Reload(reply)) => {
                     tracing::info!(
-                        "Reloading references and the admin token's file; every other setting is read at the start alone"
+                        "Reloading references, certificates and the admin token's file; every other setting is read at the start alone"
                     );
                     let outcome = self.read_all();
                     if let Some(reply) = reply {
@@ -214,6 +216,9 @@ impl Reloader {
     fn read_all(&mut self) -> Outcome {
         let mut outcome = Outcome::default();
         self.reload_token(&mut outcome);
+        if let Some(files) = &mut self.certificates {
+            files.reload(&mut outcome);
+        }
         for source in &mut self.sources {
             if self.reload.is_ending() {
                 break;
@@ -241,6 +246,9 @@ impl Reloader {
 
     /// Reads the files that were replaced since they were read last, and have come to rest.
     fn poll(&mut self) {
+        if let Some(files) = &mut self.certificates {
+            files.poll();
+        }
         for source in &mut self.sources {
             let found = source.stamp();
             if found.is_none() || found == source.read {

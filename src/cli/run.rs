@@ -8,12 +8,19 @@ use super::{DemoArgs, Failure, RunArgs};
 use crate::app::App;
 use crate::demo;
 use crate::log;
+use crate::proxy::Address;
 use crate::shutdown::{Hangups, Signals};
 
 pub(super) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     let config = args.load()?;
     let _log = log::start(config.json_log);
     let app = App::prepare(config)?;
+    let scheme = app
+        .config()
+        .serving
+        .tls
+        .as_ref()
+        .map_or("http", |_| "https");
     let runtime = runtime()?;
     runtime.block_on(async {
         let mut signals = Signals::listen().context("cannot listen for signals")?;
@@ -21,7 +28,10 @@ pub(super) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
         let bound = app.bind().await?;
         let reload = bound.reload();
         let addresses = bound.addresses();
-        println!("proxy  http://{}", addresses.proxy);
+        match &addresses.proxy {
+            Address::Tcp(address) => println!("proxy  {scheme}://{address}"),
+            socket @ Address::Unix(_) => println!("proxy  {socket}"),
+        }
         println!("page   http://{}/", addresses.admin);
         let (first, second) = tokio::sync::oneshot::channel();
         let watch = async move {

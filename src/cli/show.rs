@@ -8,7 +8,7 @@ use super::toml::{line, list, quoted, string};
 use super::{Failure, RunArgs};
 use crate::admin::TokenSource;
 use crate::app::App;
-use crate::config::{Config, Model};
+use crate::config::{Config, Model, Serving};
 use crate::drift::current::{Span, SpanLength};
 use crate::feature::{Kind, Store};
 use crate::model::Schema;
@@ -42,10 +42,11 @@ pub(super) fn show(args: RunArgs) -> Result<ExitCode, Failure> {
 }
 
 /// Everything but the models.
-fn effective(config: &Config) -> String {
+pub(super) fn effective(config: &Config) -> String {
     let bytes = |b: u64| format!("\"{b}B\"");
     let Config {
         listen,
+        serving,
         admin,
         admin_token,
         metrics,
@@ -67,6 +68,7 @@ fn effective(config: &Config) -> String {
         warnings: _,
     } = config;
     let mut text = string("listen", &listen.to_string());
+    text += &serving_keys(serving);
     text += &string("admin", &admin.to_string());
     match admin_token {
         TokenSource::None => {}
@@ -89,8 +91,17 @@ fn effective(config: &Config) -> String {
         text += &string("log", if *json { "json" } else { "human" });
     }
     text += &line("log_exchanges", log_exchanges);
+    if let Some(tls) = &serving.tls {
+        text += "\n[tls]\n";
+        text += &string("certificate", &tls.certificate.display().to_string());
+        text += &string("key", &tls.key.display().to_string());
+        if let Some(path) = &tls.client_ca {
+            text += &string("client_ca", &path.display().to_string());
+        }
+    }
     text += "\n[window]\n";
-    text += &string("path", &window.path.display().to_string());
+    let path = std::path::absolute(&window.path).unwrap_or_else(|_| window.path.clone());
+    text += &string("path", &path.display().to_string());
     text += &line("keep_rows", window.keep_rows);
     text += &string("keep_for", &duration(window.keep_for));
     text += &line("max_bytes", bytes(window.max_bytes));
@@ -104,6 +115,28 @@ fn effective(config: &Config) -> String {
     text += &line("headers", list(headers.names()));
     text += &drift_table(drift);
     text + &line("reference_max_bytes", bytes(*reference_max_bytes))
+}
+
+/// How traffic is taken and let go; TLS has a table of its own.
+fn serving_keys(serving: &Serving) -> String {
+    let Serving {
+        listen_mode,
+        tls: _,
+        upstream_ca,
+        upstream_http2,
+        lame_duck,
+        grace,
+        ready_needs_upstream,
+    } = serving;
+    let mut text = string("listen_mode", &format!("{listen_mode:04o}"));
+    text += &string("lame_duck", &duration(*lame_duck));
+    text += &string("grace", &duration(*grace));
+    text += &line("ready_needs_upstream", ready_needs_upstream);
+    text += &line("upstream_http2", upstream_http2);
+    if let Some(path) = upstream_ca {
+        text += &string("upstream_ca", &path.display().to_string());
+    }
+    text
 }
 
 fn limits_table(limits: &Limits, max_connections: Option<NonZeroUsize>) -> String {
@@ -165,7 +198,12 @@ fn drift_table(drift: &monitor::Config) -> String {
 }
 
 /// One model, with what was found in its reference.
-fn model(config: &Config, settings: &Model, schema: &Schema, stores: &[Store]) -> String {
+pub(super) fn model(
+    config: &Config,
+    settings: &Model,
+    schema: &Schema,
+    stores: &[Store],
+) -> String {
     let names =
         |columns: &[crate::feature::Column]| list(columns.iter().map(|column| &*column.name));
     let mut text = String::from("\n[[model]]\n");

@@ -159,7 +159,7 @@ pub(super) fn models(
 pub(super) fn upstream(section: &mut Section<'_>) -> Option<Upstream> {
     section.parse(
         "upstream",
-        "\"http://host:port\" or \"unix:/path.sock\"",
+        "\"http://host:port\", \"https://host:port\" or \"unix:/path.sock\"",
         |text| {
             Upstream::parse(text).map_err(|error| match error {
                 crate::proxy::Error::Upstream { reason, .. } => reason.to_owned(),

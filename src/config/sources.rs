@@ -11,6 +11,15 @@ use super::problem::{Problem, Problems};
 /// set so: environment variables have no case.
 const ENVIRONMENT_KEYS: &[&str] = &[
     "listen",
+    "listen_mode",
+    "lame_duck",
+    "grace",
+    "ready_needs_upstream",
+    "tls.certificate",
+    "tls.key",
+    "tls.client_ca",
+    "upstream_ca",
+    "upstream_http2",
     "admin",
     "admin_token",
     "admin_token_file",

@@ -90,7 +90,7 @@ impl<'a> Story<'a> {
 
     /// Says where everything is; the page's address first.
     pub(super) fn introduce(&mut self, clock: Clock, accuracy: f64) {
-        let Addresses { admin, proxy, .. } = self.addresses;
+        let Addresses { admin, proxy, .. } = self.addresses.clone();
         let window = self.window.display().to_string();
         self.say(&format!("page     http://{admin}/"));
         self.say(&format!("proxy    http://{proxy}/predict"));

@@ -55,7 +55,8 @@ pub(super) enum Answer {
 #[derive(Debug)]
 pub(super) struct UpstreamBody {
     body: Incoming,
-    connection: AbortHandle,
+    /// `None` where others share it.
+    connection: Option<AbortHandle>,
     over: bool,
 }
 
@@ -166,7 +167,7 @@ impl<B: Body> Drop for TapBody<B> {
 // === impl UpstreamBody ===
 
 impl UpstreamBody {
-    pub(super) const fn new(body: Incoming, connection: AbortHandle) -> Self {
+    pub(super) const fn new(body: Incoming, connection: Option<AbortHandle>) -> Self {
         Self {
             body,
             connection,
@@ -177,8 +178,11 @@ impl UpstreamBody {
 
 impl Drop for UpstreamBody {
     fn drop(&mut self) {
-        if !self.over && !self.body.is_end_stream() {
-            self.connection.abort();
+        if !self.over
+            && !self.body.is_end_stream()
+            && let Some(connection) = &self.connection
+        {
+            connection.abort();
         }
     }
 }

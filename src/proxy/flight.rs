@@ -16,6 +16,7 @@ use super::capture::Capture;
 use super::client::Client;
 use super::deadlines::Deadlines;
 use super::header;
+use super::http2;
 use super::identity;
 use super::tap::Permit;
 use super::worker::Worker;
@@ -28,6 +29,12 @@ use crate::timestamp::Timestamp;
 /// The status recorded where a client went away before one was sent, as nginx has it.
 const CLIENT_CLOSED: u16 = 499;
 
+/// Most bytes recorded of a method, which a client can invent.
+const MAX_METHOD: usize = 32;
+
+/// How long a gRPC client may send nothing: it has deadlines of its own.
+const SILENCE: Duration = Duration::from_secs(365 * 86_400);
+
 /// One exchange under way.
 #[derive(Debug)]
 pub(super) struct Flight {
@@ -36,6 +43,8 @@ pub(super) struct Flight {
     deadlines: Rc<Deadlines>,
     /// There was room for it beside all others under way.
     admitted: bool,
+    /// It is a gRPC call.
+    grpc: bool,
     /// The model and configured path, `None` for what no model claims.
     route: Option<Route>,
     method: Method,
@@ -108,6 +117,7 @@ impl Flight {
             worker: Rc::clone(worker),
             deadlines: Rc::clone(&client.deadlines),
             admitted,
+            grpc: http2::is_grpc(head.version, &head.headers),
             route,
             method: head.method.clone(),
             request_id,
@@ -137,6 +147,10 @@ impl Flight {
 
     /// How long the client may send nothing of its body.
     pub(super) fn body_timeout(&self) -> Duration {
+        if self.grpc {
+            // A stream may be silent for days.
+            return SILENCE;
+        }
         self.worker.shared.config.limits.body_timeout
     }
 
@@ -307,7 +321,8 @@ impl Drop for Flight {
             trace_id: self.trace_id.take(),
             model: route.model,
             started: self.started,
-            method: self.method.as_str().into(),
+            // A token, and so ASCII.
+            method: self.method.as_str().chars().take(MAX_METHOD).collect(),
             route: route.path,
             status: state.status,
             total,
@@ -348,7 +363,9 @@ impl State {
         let observer = &worker.observer;
         observer.offered(route.model);
         let path = head.uri.path();
-        if (model.exclude.iter()).any(|rule| rule.matches(path, &head.headers)) {
+        // What gRPC passes is no JSON, and may pass for days: counted and timed, not copied.
+        let grpc = http2::is_grpc(head.version, &head.headers);
+        if grpc || (model.exclude.iter()).any(|rule| rule.matches(path, &head.headers)) {
             observer.outcome(route.model, Outcome::Excluded);
             return;
         }

@@ -3,15 +3,16 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
-use hyper::client::conn::http1;
+use hyper::client::conn::{TrySendError, http1};
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::http::request;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use tokio::time::{self, Instant};
 
@@ -21,23 +22,29 @@ use super::client::Client;
 use super::connections::Sender;
 use super::flight::{Flight, Side};
 use super::header;
+use super::http2;
 use super::identity::REQUEST_ID;
+use super::stream::Stream;
 use super::tunnel::Tunnel;
 use super::upstream_io::UpstreamIo;
 use super::worker::Worker;
 use crate::metrics::connection::Limit;
 
-/// Serves one request of a client's connection.
+/// Serves one request of a client's connection; `fault` is what was wrong with its bytes.
 pub(super) async fn serve(
     client: Rc<Client>,
     request: Request<Incoming>,
+    fault: Option<&'static str>,
 ) -> Result<Response<TapBody<Answer>>, Infallible> {
     let (head, body) = request.into_parts();
     let upgrade = header::upgrade(&head);
     let flight = Flight::begin(&client, &head, upgrade.is_none());
     // From here on, whatever becomes of the body, it is known whether it was read.
     let body = TapBody::new(body, Rc::clone(&flight), Side::Request);
-    let forwarded = forward(&client, &flight, head, body, upgrade).await;
+    let forwarded = match refuse(&flight, &head, &body, upgrade.as_ref(), fault) {
+        Ok(()) => forward(&client, &flight, head, body, upgrade).await,
+        Err(failure) => Err(failure),
+    };
     Ok(forwarded.unwrap_or_else(|failure| failure.answer(&flight)))
 }
 
@@ -48,10 +55,15 @@ async fn forward(
     body: TapBody<Incoming>,
     upgrade: Option<HeaderValue>,
 ) -> Result<Response<TapBody<Answer>>, Failure> {
-    refuse(flight, &head, &body, upgrade.as_ref())?;
     let worker = &*client.worker;
     let limits = &worker.shared.config.limits;
     let upstream = worker.shared.upstream_of(flight.model());
+    // HTTP/2 has no switch of protocols to pass on.
+    let over_http2 = upgrade.is_none()
+        && (worker.shared.config.upstream_http2 || http2::is_grpc(head.version, &head.headers));
+    if head.version == Version::HTTP_2 && !over_http2 {
+        http2::join_cookies(&mut head.headers);
+    }
     header::for_upstream(&mut head, &body, || {
         worker.shared.upstreams[upstream].host()
     });
@@ -67,14 +79,21 @@ async fn forward(
     }
     flight.turned();
     let request = Request::from_parts(head, body);
-    let (response, sender) = send(client, flight, upstream, request).await?;
+    let (response, sender) = if over_http2 {
+        let response = http2::send(worker, flight, upstream, request).await?;
+        (response, None)
+    } else {
+        let (response, sender) = send(client, flight, upstream, request).await?;
+        (response, Some(sender))
+    };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return switch(client, flight, upgrade, response).await;
     }
 
     let (mut head, body) = response.into_parts();
-    let body = UpstreamBody::new(body, sender.task.clone());
-    if limits.upstream_keepalive && !header::closes(&head) {
+    let body = UpstreamBody::new(body, sender.as_ref().map(|sender| sender.task.clone()));
+    let keeps = limits.upstream_keepalive && !header::closes(&head);
+    if let Some(sender) = sender.filter(|_| keeps) {
         client.kept.keep(upstream, sender);
     }
     flight.answered(&head);
@@ -92,12 +111,16 @@ fn refuse(
     head: &request::Parts,
     body: &impl Body,
     upgrade: Option<&HeaderValue>,
+    fault: Option<&'static str>,
 ) -> Result<(), Failure> {
     if !flight.is_admitted() {
         flight.limited(Limit::MaxInFlight);
         return Err(Failure::Overload);
     }
-    if let Some(fault) = header::fault(head) {
+    let fault = fault
+        .or_else(|| header::fault(head))
+        .or_else(|| http2::fault(head));
+    if let Some(fault) = fault {
         return Err(Failure::BadRequest(fault));
     }
     if head.method == Method::CONNECT {
@@ -152,48 +175,38 @@ async fn send(
     let kept = kept.or_else(|| worker.spare.take(upstream, max_idle));
     let mut request = request;
     if let Some(mut sender) = kept {
-        match attempt(&mut sender, flight, worker, request).await? {
+        match attempt(sender.requests.try_send_request(request), flight, worker).await? {
             Attempt::Answered(response) => return Ok((response, sender)),
             Attempt::Unsent(unsent, _) => request = *unsent,
         }
     }
     let mut sender = connect(worker, upstream).await?;
-    match attempt(&mut sender, flight, worker, request).await? {
+    match attempt(sender.requests.try_send_request(request), flight, worker).await? {
         Attempt::Answered(response) => Ok((response, sender)),
         Attempt::Unsent(_, error) => Err(Failure::Closed(error)),
     }
 }
 
 /// How sending went.
-enum Attempt {
+pub(super) enum Attempt {
     Answered(Response<Incoming>),
     /// The connection was gone before the first byte was written.
     Unsent(Box<Request<TapBody<Incoming>>>, hyper::Error),
 }
 
-async fn attempt(
-    sender: &mut Sender,
+/// What a connection says of a request given to it.
+type Sent = Result<Response<Incoming>, TrySendError<Request<TapBody<Incoming>>>>;
+
+/// Waits for the answer to a request just given to a connection.
+pub(super) async fn attempt(
+    sent: impl Future<Output = Sent>,
     flight: &Flight,
     worker: &Worker,
-    request: Request<TapBody<Incoming>>,
 ) -> Result<Attempt, Failure> {
     flight.moved(false);
-    let sent = sender.requests.try_send_request(request);
     let sent = match worker.shared.config.response_timeout {
         None => sent.await,
-        Some(limit) => {
-            let mut sent = pin!(sent);
-            loop {
-                tokio::select! {
-                    biased;
-                    sent = &mut sent => break sent,
-                    () = time::sleep_until(deadline(flight, limit)) => {}
-                }
-                if flight.waiting_since().elapsed() >= limit {
-                    return Err(Failure::ResponseTimeout);
-                }
-            }
-        }
+        Some(limit) => in_time(sent, flight, limit).await?,
     };
     match sent {
         Ok(response) => Ok(Attempt::Answered(response)),
@@ -206,27 +219,53 @@ async fn attempt(
     }
 }
 
+/// Waits until the upstream has kept us waiting for `limit`.
+async fn in_time(
+    sent: impl Future<Output = Sent>,
+    flight: &Flight,
+    limit: Duration,
+) -> Result<Sent, Failure> {
+    let mut sent = pin!(sent);
+    let deadlines = flight.deadlines();
+    let watched = std::future::poll_fn(|cx| {
+        let polled = sent.as_mut().poll(cx);
+        if polled.is_ready() {
+            deadlines.wake_by(None);
+            return polled.map(|sent| Some(Ok(sent)));
+        }
+        let end = deadline(flight, limit);
+        if end <= Instant::now() {
+            deadlines.wake_by(None);
+            return Poll::Ready(Some(Err(Failure::ResponseTimeout)));
+        }
+        match deadlines.wake_by(Some(end)) {
+            true => Poll::Pending,
+            false => Poll::Ready(None),
+        }
+    });
+    if let Some(ended) = watched.await {
+        return ended;
+    }
+    // Streams of one HTTP/2 connection keep their times each for itself.
+    loop {
+        tokio::select! {
+            biased;
+            sent = &mut sent => return Ok(sent),
+            () = time::sleep_until(deadline(flight, limit)) => {}
+        }
+        if flight.waiting_since().elapsed() >= limit {
+            return Err(Failure::ResponseTimeout);
+        }
+    }
+}
+
 fn deadline(flight: &Flight, limit: Duration) -> Instant {
     Instant::from_std(flight.waiting_since() + limit)
 }
 
-/// Opens a connection and sets a task of this thread to drive it.
+/// Opens a connection for HTTP/1.1 and sets a task of this thread to drive it.
 async fn connect(worker: &Worker, index: usize) -> Result<Sender, Failure> {
-    let upstream = &worker.shared.upstreams[index];
-    let readiness = &worker.shared.readiness;
-    let limit = worker.shared.config.connect_timeout;
-    let stream = match time::timeout(limit, upstream.connect(&worker.resolved[index])).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            readiness.failed(index, upstream, &error);
-            return Err(Failure::Connect(error));
-        }
-        Err(_) => {
-            readiness.failed(index, upstream, &std::io::ErrorKind::TimedOut.into());
-            return Err(Failure::ConnectTimeout);
-        }
-    };
-    readiness.connected(index, upstream);
+    let stream = open(worker, index, false).await?;
     let (requests, connection) = http1::Builder::new()
         .max_headers(worker.shared.config.limits.max_headers)
         .handshake(TokioIo::new(UpstreamIo::new(stream)))
@@ -243,4 +282,28 @@ async fn connect(worker: &Worker, index: usize) -> Result<Sender, Failure> {
         requests,
         task: task.abort_handle(),
     })
+}
+
+/// Opens a connection to an upstream, and notes whether it can be reached.
+pub(super) async fn open(worker: &Worker, index: usize, http2: bool) -> Result<Stream, Failure> {
+    let shared = &worker.shared;
+    let upstream = &shared.upstreams[index];
+    let readiness = &shared.readiness;
+    let limit = shared.config.connect_timeout;
+    let tls = shared.config.upstream_tls.as_ref();
+    let connecting = upstream.connect(&worker.resolved[index], tls, http2);
+    match time::timeout(limit, connecting).await {
+        Ok(Ok(stream)) => {
+            readiness.connected(index, upstream);
+            Ok(stream)
+        }
+        Ok(Err(error)) => {
+            readiness.failed(index, upstream, &error);
+            Err(Failure::Connect(error))
+        }
+        Err(_) => {
+            readiness.failed(index, upstream, &std::io::ErrorKind::TimedOut.into());
+            Err(Failure::ConnectTimeout)
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 
 use super::limits::Forwarded;
-use super::upstream::Stream;
+use super::stream::Plain;
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -22,11 +22,11 @@ pub(super) struct Peer {
 
 impl Peer {
     /// The peer of a connection that was just accepted.
-    pub(super) fn of(stream: &Stream) -> Self {
-        let address = match stream {
+    pub(super) fn of(socket: &Plain, tls: bool) -> Self {
+        let address = match socket {
             // A connection that is gone by now has none, and no request either.
-            Stream::Tcp(stream) => stream.peer_addr().ok(),
-            Stream::Unix(_) => None,
+            Plain::Tcp(stream) => stream.peer_addr().ok(),
+            Plain::Unix(_) => None,
         };
         let address = address.and_then(|address| {
             // An IPv4 client of a listener on [::] is known by its IPv4 address.
@@ -34,7 +34,7 @@ impl Peer {
         });
         Self {
             address: address.unwrap_or(HeaderValue::from_static("unix:")),
-            scheme: HeaderValue::from_static("http"),
+            scheme: HeaderValue::from_static(if tls { "https" } else { "http" }),
         }
     }
 

@@ -1,12 +1,14 @@
 //! The socket clients connect to.
 
+use std::fmt;
 use std::io;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::upstream::Stream;
+use super::stream::Plain;
 
 /// A bound socket, handed in by whoever binds or inherits it.
 #[derive(Debug)]
@@ -15,6 +17,15 @@ pub enum Listener {
     Tcp(TcpListener),
     /// A Unix socket.
     Unix(UnixListener),
+}
+
+/// Where a socket is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
 }
 
 /// A [`Listener`] on a runtime.
@@ -57,15 +68,51 @@ impl Listener {
         }
     }
 
+    /// Where it is, also where port 0 was asked for.
+    #[must_use]
+    pub fn address(&self) -> Option<Address> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok().map(Address::Tcp),
+            Self::Unix(listener) => {
+                let address = listener.local_addr().ok()?;
+                address.as_pathname().map(|path| Address::Unix(path.into()))
+            }
+        }
+    }
+
     /// Its address or path, for messages.
     pub(super) fn name(&self) -> String {
+        self.address()
+            .map_or_else(|| "a socket without a name".to_owned(), |a| a.to_string())
+    }
+}
+
+// === impl Address ===
+
+impl Address {
+    /// Reads `127.0.0.1:8080`, `localhost:8080` or `unix:/path`.
+    ///
+    /// # Errors
+    /// What is wrong with it; empty where it is none of them.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            // `unix:///path` is how others write the same.
+            let path = path.strip_prefix("//").unwrap_or(path);
+            if !path.starts_with('/') {
+                return Err("the socket's path must be absolute".to_owned());
+            }
+            return Ok(Self::Unix(path.into()));
+        }
+        let mut found = text.to_socket_addrs().map_err(|_| String::new())?;
+        found.next().map(Self::Tcp).ok_or_else(String::new)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp(listener) => listener
-                .local_addr()
-                .map_or_else(|error| error.to_string(), |address| address.to_string()),
-            Self::Unix(listener) => listener
-                .local_addr()
-                .map_or_else(|error| error.to_string(), |address| format!("{address:?}")),
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
@@ -101,7 +148,7 @@ impl From<UnixListener> for Listener {
     }
 }
 
-impl TryFrom<Socket> for Stream {
+impl TryFrom<Socket> for Plain {
     type Error = io::Error;
 
     /// Registers the socket with the current thread's runtime.

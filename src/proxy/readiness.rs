@@ -1,9 +1,19 @@
 //! Whether each upstream can be reached, as connecting to it showed.
 
+use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use tokio::time;
 
 use super::Upstream;
+use super::upstream::Resolved;
+use super::worker::Shared;
+
+/// Between two tries of an upstream.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// What is known of an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +33,42 @@ pub struct Readiness {
     states: Arc<[AtomicU8]>,
     /// The upstream of each model, in the models' order.
     models: Arc<[usize]>,
+}
+
+/// Connects to the upstreams now and then, and lets go at once: what is not ready gets no traffic
+/// that would show that it is ready again.
+#[derive(Debug)]
+pub struct Prober(Arc<Shared>);
+
+// === impl Prober ===
+
+impl Prober {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+
+    /// Tries every upstream once a second, without end.
+    pub async fn run(self) -> Infallible {
+        let Shared {
+            config,
+            upstreams,
+            readiness,
+            ..
+        } = &*self.0;
+        let resolved: Vec<_> = upstreams.iter().map(|_| Resolved::default()).collect();
+        let tls = config.upstream_tls.as_ref();
+        loop {
+            for (index, (upstream, resolved)) in upstreams.iter().zip(&resolved).enumerate() {
+                let connecting = upstream.connect(resolved, tls, config.upstream_http2);
+                let timed = time::timeout(config.connect_timeout, connecting).await;
+                match timed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+                    Ok(_) => readiness.connected(index, upstream),
+                    Err(error) => readiness.failed(index, upstream, &error),
+                }
+            }
+            time::sleep(PROBE).await;
+        }
+    }
 }
 
 // === impl Readiness ===

@@ -5,25 +5,32 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hyper::http::uri::{Authority, Scheme};
 use hyper::{Uri, header::HeaderValue};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time;
 
-use super::Error;
+use super::stream::{Plain, Stream};
+use super::{ClientTls, Error};
 
 /// How long a name's addresses are used before it is looked up again.
 const RESOLVED_FOR: Duration = Duration::from_secs(5);
 
+/// How long they are used where that fails; refused connections end it at once.
+const KNOWN_FOR: Duration = Duration::from_secs(300);
+
+/// Before a Unix socket whose backlog is full is tried again, as long as connecting may take.
+const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
+
 /// The address of a model server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Upstream {
-    /// Plain HTTP over TCP.
+    /// HTTP over TCP.
     Http {
+        /// With TLS.
+        tls: bool,
         /// Host name or address, without brackets.
         host: Box<str>,
         /// Port.
@@ -38,13 +45,6 @@ pub enum Upstream {
     },
 }
 
-/// A socket to a client or an upstream.
-#[derive(Debug)]
-pub(super) enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
 /// The addresses a name had when it was last looked up; one for each upstream and thread.
 #[derive(Debug, Default)]
 pub(super) struct Resolved(RefCell<Option<(Instant, Vec<SocketAddr>)>>);
@@ -52,7 +52,7 @@ pub(super) struct Resolved(RefCell<Option<(Instant, Vec<SocketAddr>)>>);
 // === impl Upstream ===
 
 impl Upstream {
-    /// Reads `http://host:port` or `unix:/path`.
+    /// Reads `http://host:port`, `https://host:port` or `unix:/path`.
     ///
     /// # Errors
     ///
@@ -71,13 +71,11 @@ impl Upstream {
             return Ok(Self::Unix { path: path.into() });
         }
         let uri: Uri = value.parse().map_err(|_| refuse("it is not an URL"))?;
-        match uri.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTP => {}
-            Some(scheme) if *scheme == Scheme::HTTPS => {
-                return Err(refuse("https is not supported yet"));
-            }
-            _ => return Err(refuse("it has no http:// in front")),
-        }
+        let tls = match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTP => false,
+            Some(scheme) if *scheme == Scheme::HTTPS => true,
+            _ => return Err(refuse("it has no http:// or https:// in front")),
+        };
         if uri.query().is_some() || !matches!(uri.path(), "" | "/") {
             return Err(refuse(
                 "a path cannot be added, paths are passed as they come",
@@ -95,10 +93,12 @@ impl Upstream {
         let port = match (authority.port_u16(), has_port(authority)) {
             (Some(0), _) => return Err(refuse("port 0 is nobody's")),
             (Some(port), _) => port,
+            (None, false) if tls => 443,
             (None, false) => 80,
             (None, true) => return Err(refuse("the port is not a number up to 65535")),
         };
         Ok(Self::Http {
+            tls,
             host: bare.into(),
             port,
             authority: format!("{host}:{port}").into(),
@@ -114,17 +114,63 @@ impl Upstream {
         .unwrap_or_else(|_| HeaderValue::from_static("localhost"))
     }
 
-    /// Opens a connection, trying each address of a name in turn.
-    pub(super) async fn connect(&self, resolved: &Resolved) -> io::Result<Stream> {
+    /// Whether it is reached with TLS.
+    #[must_use]
+    pub const fn has_tls(&self) -> bool {
+        matches!(self, Self::Http { tls: true, .. })
+    }
+
+    /// The scheme of its addresses.
+    pub(super) const fn scheme(&self) -> Scheme {
+        if self.has_tls() {
+            Scheme::HTTPS
+        } else {
+            Scheme::HTTP
+        }
+    }
+
+    /// Opens a connection for HTTP/1.1 or HTTP/2, with the TLS settings in `tls` where the
+    /// address asks for it.
+    pub(super) async fn connect(
+        &self,
+        resolved: &Resolved,
+        tls: Option<&ClientTls>,
+        http2: bool,
+    ) -> io::Result<Stream> {
+        let plain = self.reach(resolved).await?;
+        match (self, tls) {
+            (
+                Self::Http {
+                    tls: true, host, ..
+                },
+                Some(tls),
+            ) => tls.connect(plain, host, http2).await.map(Stream::from),
+            (Self::Http { tls: true, .. }, None) => {
+                Err(io::Error::other("TLS is not set up for this upstream"))
+            }
+            _ => Ok(Stream::from(plain)),
+        }
+    }
+
+    /// Opens a socket, trying each address of a name in turn.
+    async fn reach(&self, resolved: &Resolved) -> io::Result<Plain> {
         match self {
-            Self::Unix { path } => UnixStream::connect(path).await.map(Stream::Unix),
+            Self::Unix { path } => loop {
+                match UnixStream::connect(path).await {
+                    // The upstream's backlog is full; where TCP waits, a Unix socket says so.
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        time::sleep(BACKLOG_PAUSE).await;
+                    }
+                    connected => return connected.map(Plain::Unix),
+                }
+            },
             Self::Http { host, port, .. } => {
                 let mut error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
                 for address in resolved.addresses(host, *port).await? {
                     match TcpStream::connect(address).await {
                         Ok(stream) => {
                             stream.set_nodelay(true)?;
-                            return Ok(Stream::Tcp(stream));
+                            return Ok(Plain::Tcp(stream));
                         }
                         Err(refused) => error = refused,
                     }
@@ -139,7 +185,7 @@ impl Upstream {
 impl fmt::Display for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Http { authority, .. } => write!(f, "http://{authority}"),
+            Self::Http { authority, .. } => write!(f, "{}://{authority}", self.scheme()),
             Self::Unix { path } => write!(f, "unix:{}", path.display()),
         }
     }
@@ -161,70 +207,24 @@ impl Resolved {
         {
             return Ok(addresses.clone());
         }
-        let addresses: Vec<_> = tokio::net::lookup_host((host, port)).await?.collect();
+        let addresses: Vec<_> = match tokio::net::lookup_host((host, port)).await {
+            Ok(found) => found.collect(),
+            // Name servers fail more often than addresses change.
+            Err(error) => return self.known().ok_or(error),
+        };
         *self.0.borrow_mut() = Some((Instant::now(), addresses.clone()));
         Ok(addresses)
     }
 
+    /// What a name server said last, where that is not long ago.
+    fn known(&self) -> Option<Vec<SocketAddr>> {
+        let known = self.0.borrow();
+        let (at, addresses) = known.as_ref()?;
+        (at.elapsed() < KNOWN_FOR).then(|| addresses.clone())
+    }
+
     fn forget(&self) {
         *self.0.borrow_mut() = None;
-    }
-}
-
-// === impl Stream ===
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
     }
 }
 
@@ -240,6 +240,8 @@ mod tests {
         assert_eq!(written("http://[::1]:5000"), "http://[::1]:5000");
         assert_eq!(written("unix:/run/model.sock"), "unix:/run/model.sock");
         assert_eq!(written("unix:///run/model.sock"), "unix:/run/model.sock");
+        assert_eq!(written("https://model"), "https://model:443");
+        assert_eq!(written("https://model:8443/"), "https://model:8443");
         let Upstream::Http { host, .. } = Upstream::parse("http://[::1]:5000").unwrap() else {
             panic!("not http");
         };
@@ -247,11 +249,31 @@ mod tests {
     }
 
     #[test]
+    fn the_addresses_known_serve_while_no_name_server_answers() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        // Too long for a label: refused without asking anyone.
+        let name = "x".repeat(64);
+        let address: SocketAddr = "127.0.0.1:5000".parse().unwrap();
+        let ask = |resolved: &Resolved| runtime.block_on(resolved.addresses(&name, 5000));
+        let resolved = |age: Duration| {
+            let at = Instant::now().checked_sub(age).unwrap();
+            Resolved(RefCell::new(Some((at, vec![address]))))
+        };
+        let known = resolved(RESOLVED_FOR);
+        assert_eq!(ask(&known).unwrap(), [address]);
+        known.forget();
+        assert!(ask(&known).is_err());
+        assert!(ask(&resolved(KNOWN_FOR)).is_err());
+    }
+
+    #[test]
     fn refuses_what_would_surprise() {
         for bad in [
             "",
             "localhost:5000",
-            "https://model:443",
             "http://model:5000/v1",
             "http://model:5000?x=1",
             "http://user:secret@model:5000",

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::upstream::Stream;
+use super::stream::Stream;
 
 /// A socket whose failed writes wait for the end of reading, so that what the upstream said before
 /// it closed is read: an early 413 or 401 would else be lost to the broken pipe of the upload it

@@ -16,11 +16,14 @@ use super::client::Client;
 use super::client_io::ClientIo;
 use super::connections::Kept;
 use super::forwarded::Peer;
+use super::http2::{self, Multiplexed};
 use super::identity::Ids;
 use super::listener::Accepted;
+use super::opening::{self, Opened};
 use super::sample::Sampler;
+use super::stream::Plain;
 use super::tap::Tap;
-use super::upstream::{Resolved, Stream};
+use super::upstream::Resolved;
 use super::{Config, Drained, Exclude, Readiness, SharedObserver, Upstream};
 use crate::metrics::connection::Limit;
 use crate::model::Routes;
@@ -62,6 +65,8 @@ pub(super) struct Worker {
     pub(super) ids: Ids,
     /// Connections to upstreams left by clients that went.
     pub(super) spare: Kept,
+    /// The HTTP/2 connection to each upstream.
+    pub(super) multiplexed: Vec<Multiplexed>,
     /// The addresses of each upstream.
     pub(super) resolved: Vec<Resolved>,
     /// The clients connected, to be told of the drain and relieved of idle connections.
@@ -137,8 +142,10 @@ impl Shared {
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>, observer: SharedObserver, tap: Tap) -> Self {
         let resolved = shared.upstreams.iter().map(|_| Resolved::default());
+        let multiplexed = shared.upstreams.iter().map(|_| Multiplexed::default());
         Self {
             resolved: resolved.collect(),
+            multiplexed: multiplexed.collect(),
             shared,
             observer,
             tap,
@@ -158,6 +165,11 @@ impl Worker {
         } else {
             "client_aborted"
         }
+    }
+
+    /// Whether connections are to end with the exchange they are at.
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.get()
     }
 
     /// Serves the connections that come until there are no more, then drains.
@@ -228,7 +240,7 @@ impl Worker {
     }
 
     /// Serves one client connection to its end.
-    async fn connection(self: Rc<Self>, accepted: Accepted) {
+    pub(super) async fn connection(self: Rc<Self>, accepted: Accepted) {
         // The permit frees the connection's place when it is over.
         let Accepted {
             socket,
@@ -238,19 +250,30 @@ impl Worker {
         if last {
             self.observer.limited(Limit::MaxConnections);
         }
-        let stream = match Stream::try_from(socket) {
-            Ok(stream) => stream,
+        let plain = match Plain::try_from(socket) {
+            Ok(plain) => plain,
             Err(error) => {
                 tracing::warn!(%error, "Cannot serve an accepted connection");
                 return;
             }
         };
-        let client = Client::connect(&self, Peer::of(&stream));
-        let io = ClientIo::new(stream, Rc::clone(&client.deadlines));
+        let client = Client::connect(&self, Peer::of(&plain, self.shared.config.tls.is_some()));
+        let stream = match opening::open(&client, plain).await {
+            None => return,
+            Some(Opened::Http2(stream)) => return http2::serve(client, stream).await,
+            Some(Opened::Http1(stream)) => stream,
+        };
+        let io = ClientIo::new(
+            stream,
+            Rc::clone(&client.deadlines),
+            Rc::clone(&client.framing),
+        );
         let presence = io.presence();
         if let Err(limit) = client.in_time(&presence, client.serve(io)).await {
             self.observer.limited(limit);
-            if client.deadlines.within_head() {
+            if limit == Limit::WriteTimeout {
+                presence.reset_on_close();
+            } else if client.deadlines.within_head() {
                 presence.try_write(HEADER_TIMEOUT);
             }
         }

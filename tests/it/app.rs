@@ -6,7 +6,7 @@ use std::path::Path;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use driftd::app::{Addresses, App};
+use driftd::app::App;
 use driftd::config::{self, Given};
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -52,6 +52,24 @@ pub(super) fn model_server() -> SocketAddr {
         }
     });
     address
+}
+
+/// Where a driftd of a test is.
+pub(super) struct Addresses {
+    pub(super) proxy: SocketAddr,
+    pub(super) admin: SocketAddr,
+}
+
+impl From<driftd::app::Addresses> for Addresses {
+    fn from(addresses: driftd::app::Addresses) -> Self {
+        let driftd::proxy::Address::Tcp(proxy) = addresses.proxy else {
+            panic!("not TCP: {}", addresses.proxy);
+        };
+        Self {
+            proxy,
+            admin: addresses.admin,
+        }
+    }
 }
 
 /// A running driftd, drained when dropped.
@@ -111,7 +129,7 @@ impl Driftd {
                 .unwrap();
             runtime.block_on(async {
                 let bound = App::prepare(config).unwrap().bind().await.unwrap();
-                sender.send(bound.addresses()).unwrap();
+                sender.send(Addresses::from(bound.addresses())).unwrap();
                 let asked = async { asked.await.unwrap_or(()) };
                 bound.serve(asked).await.unwrap();
             });

@@ -27,6 +27,9 @@ mod exact;
 /// How a body is read, and the exchange behind an id, by the binary itself.
 mod explain;
 
+/// What fuzzing kept and found.
+mod fuzz;
+
 /// A tap that dies, hangs or runs out of room, and traffic that does not mind.
 mod isolation;
 
@@ -44,6 +47,8 @@ mod reload;
 
 /// Spans shorter than the season against the same hours of the reference.
 mod season;
+/// How traffic is taken and let go, by the binary itself.
+mod serving;
 
 /// KS and chi-squared against fixtures made by scipy.
 mod statistics;

@@ -9,9 +9,13 @@ mod early;
 mod failures;
 mod harness;
 mod headers;
+mod http2;
+mod http2_limits;
 mod limits;
 mod origin;
 mod table;
 mod tap;
+#[cfg(feature = "tls")]
+mod tls;
 mod upgrades;
 mod wire;

@@ -1,0 +1,124 @@
+//! What an HTTP/2 client may do to us, in raw frames.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+
+use super::harness::{PATIENCE, Running, setup};
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Frame types (RFC 9113, 6).
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const GOAWAY: u8 = 7;
+
+/// `:method POST`, `:scheme http`, `:path /` by their places in HPACK's static table; `:authority a`.
+const REQUEST: &[u8] = &[0x83, 0x86, 0x84, 0x41, 1, b'a'];
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut frame = length[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// Type, flags and payload of the next frame.
+fn read(stream: &mut TcpStream) -> (u8, u8, Vec<u8>) {
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).unwrap();
+    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+    let mut payload = vec![0; length as usize];
+    stream.read_exact(&mut payload).unwrap();
+    (head[3], head[4], payload)
+}
+
+fn begun(proxy: &Running) -> TcpStream {
+    let mut stream = TcpStream::connect(proxy.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream.write_all(PREFACE).unwrap();
+    stream.write_all(&frame(SETTINGS, 0, 0, &[])).unwrap();
+    stream
+}
+
+#[test]
+fn a_preface_in_pieces_is_recognised_and_what_only_looks_like_one_is_http1() {
+    let proxy = setup("http://127.0.0.1:1").run();
+    let mut stream = TcpStream::connect(proxy.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    for byte in PREFACE {
+        stream.write_all(&[*byte]).unwrap();
+        thread::yield_now();
+    }
+    stream.write_all(&frame(SETTINGS, 0, 0, &[])).unwrap();
+    assert_eq!(read(&mut stream).0, SETTINGS);
+    let answer = proxy.ask(b"PRI /predict HTTP/1.1\r\nhost: a\r\n\r\n");
+    assert_eq!(answer.status(), 502);
+}
+
+#[test]
+fn a_client_that_says_nothing_or_half_a_preface_is_let_go() {
+    let mut settings = setup("http://127.0.0.1:1");
+    settings.config.limits.idle_timeout = Duration::from_millis(200);
+    settings.config.limits.header_timeout = Duration::from_millis(200);
+    let proxy = settings.run();
+    for sent in [&b""[..], b"PRI * HT"] {
+        let mut stream = TcpStream::connect(proxy.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(sent).unwrap();
+        assert_eq!(stream.read(&mut [0; 10]).unwrap_or(0), 0);
+    }
+}
+
+#[test]
+fn the_limits_are_announced() {
+    let proxy = setup("http://127.0.0.1:1").run();
+    let (kind, _, payload) = read(&mut begun(&proxy));
+    assert_eq!(kind, SETTINGS);
+    let value = |wanted: u16| {
+        payload.chunks(6).find_map(|setting| {
+            let (name, value) = setting.split_at(2);
+            let value = u32::from_be_bytes(value.try_into().unwrap());
+            (name == wanted.to_be_bytes()).then_some(value)
+        })
+    };
+    // RFC 9113, 6.5.2: MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_HEADER_LIST_SIZE.
+    assert_eq!(value(3), Some(200));
+    assert_eq!(value(4), Some(1 << 20));
+    assert_eq!(value(6), Some(64 * 1024));
+}
+
+/// CVE-2023-44487, "rapid reset".
+#[test]
+fn a_flood_of_cancelled_requests_ends_the_connection_with_its_reason() {
+    let proxy = setup("http://127.0.0.1:1").run();
+    let mut stream = begun(&proxy);
+    let mut flood = Vec::new();
+    for number in 0..20_000 {
+        let id = 2 * number + 1;
+        flood.extend(frame(HEADERS, 4, id, REQUEST));
+        flood.extend(frame(RST_STREAM, 0, id, &8_u32.to_be_bytes()));
+    }
+    let mut writer = stream.try_clone().unwrap();
+    // It fails once the proxy has closed.
+    let writing = thread::spawn(move || drop(writer.write_all(&flood)));
+    let reason = loop {
+        let (kind, _, payload) = read(&mut stream);
+        if kind == GOAWAY {
+            break u32::from_be_bytes(payload[4..8].try_into().unwrap());
+        }
+    };
+    // ENHANCE_YOUR_CALM.
+    assert_eq!(reason, 0xb);
+    drop(stream);
+    writing.join().unwrap();
+    // Others are served.
+    let answer = proxy.ask(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    assert_eq!(answer.status(), 502);
+}

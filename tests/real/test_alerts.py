@@ -151,6 +151,15 @@ def test_the_cause_silences_what_follows_from_it(alertmanager):
 # --- the real thing ---
 
 
+def test_no_rule_fails_to_evaluate(watched_demo):
+    groups = watched_demo.prometheus.get("/api/v1/rules")["groups"]
+    found = {
+        rule["name"]: (rule["health"], rule.get("lastError")) for g in groups for rule in g["rules"]
+    }
+    assert len(found) > 25
+    assert {name: state for name, state in found.items() if state != ("ok", None)} == {}
+
+
 def test_the_demo_fires_an_early_warning_and_nothing_else(watched_demo):
     # It drifts before driftd can know how its rows depend on each other, so nothing is promised.
     wait_until(watched_demo.alertmanager.alerts, 30, "an alert in Alertmanager")

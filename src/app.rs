@@ -312,6 +312,8 @@ impl Bound {
         let status = Arc::new(StatusSource {
             started,
             addresses: addresses.clone(),
+            external_url: config.external_url.clone(),
+            check_interval: config.drift.every,
             models: models.iter().map(Prepared::endpoint).collect(),
             traffic: Arc::clone(&traffic),
             monitoring: shared.clone(),

@@ -1,6 +1,7 @@
 //! What metrics and page show of the whole process, gathered from the modules that own it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Addresses;
 use super::monitoring::Shared;
@@ -28,6 +29,10 @@ pub(super) struct Endpoint {
 pub(super) struct StatusSource {
     pub(super) started: Timestamp,
     pub(super) addresses: Addresses,
+    /// Where people reach the page, if not at its own address.
+    pub(super) external_url: Option<String>,
+    /// Time between two checks.
+    pub(super) check_interval: Duration,
     pub(super) models: Vec<Endpoint>,
     pub(super) traffic: Arc<Traffic>,
     pub(super) monitoring: Shared,
@@ -60,6 +65,8 @@ impl StatusSource {
             window_bytes: self.monitoring.window.get().map(Window::bytes),
             recording: self.monitoring.health.trouble().is_none(),
             recording_restarts: self.monitoring.health.restarts(),
+            check_interval: self.check_interval,
+            page: self.page(),
             models: (0..self.models.len()).map(model).collect(),
         }
     }
@@ -104,6 +111,11 @@ impl StatusSource {
     fn figures(&self, model: usize) -> Figures {
         let window = self.monitoring.window.get();
         window.map_or_else(Figures::default, |window| window.figures(model))
+    }
+
+    fn page(&self) -> String {
+        let own = || format!("http://{}", self.addresses.admin);
+        self.external_url.clone().unwrap_or_else(own)
     }
 
     fn upstream_up(&self, model: usize) -> Option<bool> {

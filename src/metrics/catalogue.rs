@@ -110,6 +110,8 @@ catalogue! {
         "When the verdict was last decided.";
     DRIFT_CHECK_DURATION: Gauge "driftd_drift_check_duration_seconds" ["model"]
         "How long the last check took.";
+    DRIFT_CHECK_INTERVAL: Gauge "driftd_drift_check_interval_seconds" []
+        "Time between two checks, as configured.";
     DRIFT_CALIBRATED: Gauge "driftd_drift_calibrated" ["model"]
         "1 once the dependence between rows has been measured.";
     COVERAGE_RATIO: Gauge "driftd_coverage_ratio" ["model"]
@@ -143,6 +145,9 @@ catalogue! {
     DRIFT_STATISTIC: Gauge "driftd_drift_statistic"
         ["model" "version" "feature" "role" "test" "span"]
         "The test's statistic: D of the Kolmogorov-Smirnov test, or chi-squared.";
+    DRIFT_EFFECT: Gauge "driftd_drift_effect"
+        ["model" "version" "feature" "role" "test" "span"]
+        "How large the change is, from 0 to 1: D, or total variation; of missing and type, by how much the share moved.";
     DRIFT_P_VALUE: Gauge "driftd_drift_p_value"
         ["model" "version" "feature" "role" "test" "span"]
         "The test's p-value, as scipy gives it for the same rows.";
@@ -156,6 +161,8 @@ catalogue! {
     // The process.
     BUILD_INFO: Gauge "driftd_build_info" ["version"]
         "1 for the version of driftd that runs.";
+    PAGE_INFO: Gauge "driftd_page_info" ["url"]
+        "1 for the address of driftd's page: external_url where configured.";
     TARGET_INFO: Gauge "target_info" ["service_name" "service_version"]
         "Target metadata";
 }

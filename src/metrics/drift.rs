@@ -9,7 +9,7 @@ use super::catalogue::{self, Series};
 use super::family::Family;
 
 /// The families this module renders.
-pub(super) const SERIES: [Series; 10] = [
+pub(super) const SERIES: [Series; 11] = [
     catalogue::DRIFT_STATE,
     catalogue::DRIFT_SINCE_TIMESTAMP,
     catalogue::DRIFT_ACCEPTED,
@@ -17,6 +17,7 @@ pub(super) const SERIES: [Series; 10] = [
     catalogue::FEATURE_UNSEEN_RATIO,
     catalogue::FEATURE_QUANTILE,
     catalogue::DRIFT_STATISTIC,
+    catalogue::DRIFT_EFFECT,
     catalogue::DRIFT_P_VALUE,
     catalogue::DRIFT_THRESHOLD,
     catalogue::DRIFT_DETECTED,
@@ -71,7 +72,7 @@ impl Families {
     }
 
     fn check(&mut self, model: &ModelReport, feature: &str, role: &str, check: &CheckReport) {
-        let [.., statistic, p_value, threshold, detected] = &mut self.0;
+        let [.., statistic, effect, p_value, threshold, detected] = &mut self.0;
         let labels = [
             model.model.as_str(),
             &model.version,
@@ -81,6 +82,7 @@ impl Families {
             check.span.as_str(),
         ];
         statistic.gauge(&labels, check.statistic);
+        effect.gauge(&labels, check.effect);
         p_value.gauge(&labels, check.p_value);
         threshold.gauge(&labels, check.threshold);
         detected.gauge(

@@ -32,6 +32,10 @@ pub struct Gauges {
     pub recording: bool,
     /// How often recording was begun anew after a defect.
     pub recording_restarts: u64,
+    /// Time between two checks.
+    pub check_interval: Duration,
+    /// Where people reach the page.
+    pub page: String,
     /// One entry per model, in the configuration's order.
     pub models: Vec<ModelGauges>,
 }
@@ -204,6 +208,9 @@ const SCALARS: &[(Series, Observe)] = &[
             });
         },
     ),
+    (catalogue::DRIFT_CHECK_INTERVAL, |snapshot, _, observe| {
+        observe(&[], snapshot.gauges.check_interval.as_secs_f64());
+    }),
     (catalogue::DRIFT_CALIBRATED, |snapshot, _, observe| {
         per_report(snapshot, observe, |model| Some(flag(model.calibrated)));
     }),
@@ -239,6 +246,9 @@ const SCALARS: &[(Series, Observe)] = &[
     ),
     (catalogue::BUILD_INFO, |_, _, observe| {
         observe(&[KeyValue::new("version", env!("CARGO_PKG_VERSION"))], 1.0);
+    }),
+    (catalogue::PAGE_INFO, |snapshot, _, observe| {
+        observe(&[KeyValue::new("url", snapshot.gauges.page.clone())], 1.0);
     }),
 ];
 

@@ -92,6 +92,7 @@ fn unknown(name: &str) -> FeatureReport {
             statistic: Some(f64::NAN),
             p_value: None,
             threshold: Some(f64::INFINITY),
+            effect: None,
             ..check(SpanName::Main)
         }],
         ..feature(name)
@@ -176,6 +177,8 @@ fn metrics(report: Report, busy: bool) -> Metrics {
             tap_queue_bytes: 7,
             recording: true,
             recording_restarts: 0,
+            check_interval: Duration::from_secs(60),
+            page: "https://driftd.example".to_owned(),
             window_bytes: Some(4096),
             models: vec![ModelGauges {
                 window_rows: Some(42),
@@ -281,8 +284,11 @@ fn exposes_the_figures() {
         r#"driftd_current_rows{model="iris",span="main"} 100"#,
         r#"driftd_current_rows{model="iris",span="fast"} 90"#,
         r#"driftd_drift_check_duration_seconds{model="iris"} 0.25"#,
+        "driftd_drift_check_interval_seconds 60",
+        r#"driftd_page_info{url="https://driftd.example"} 1"#,
         r#"driftd_reference_reload_failures_total{model="iris"} 3"#,
         r#"driftd_drift_statistic{model="iris",version="2026-11",feature="sepal",role="feature",test="ks",span="main"} 0.25"#,
+        r#"driftd_drift_effect{model="iris",version="2026-11",feature="sepal",role="feature",test="ks",span="main"} 0.25"#,
         r#"driftd_drift_detected{model="iris",version="2026-11",feature="sepal",role="feature",test="ks",span="fast"} 1"#,
         r#"driftd_drift_since_timestamp_seconds{model="iris",version="2026-11",feature="sepal",role="feature"} 1700000000"#,
         r#"driftd_feature_quantile{model="iris",version="2026-11",feature="sepal",role="feature",side="current",quantile="0.5"} 5"#,
@@ -315,7 +321,10 @@ fn what_does_not_exist_is_absent() {
     for absent in [
         "driftd_upstream_up",
         "driftd_window_rows",
-        "driftd_drift_",
+        "driftd_drift_state",
+        "driftd_drift_last",
+        "driftd_drift_check_duration",
+        "driftd_model_",
         "http_server_request",
     ] {
         assert!(!fresh.contains(absent), "{absent} in\n{fresh}");

@@ -4,6 +4,7 @@ import pytest
 
 import processes
 from driftd import Driftd, binary, config_text
+from watched import WatchedDemo
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -34,6 +35,14 @@ def table_app(tmp_path_factory):
     app = processes.table_app(tmp_path_factory.mktemp("table_app"), worker="gthread")
     yield app
     app.close()
+
+
+@pytest.fixture(scope="session")
+def watched_demo(tmp_path_factory):
+    """A demo that has drifted, and what watches it."""
+    demo = WatchedDemo(tmp_path_factory.mktemp("watched_demo"))
+    yield demo
+    demo.close()
 
 
 @pytest.fixture

@@ -4,46 +4,10 @@ import shutil
 import subprocess
 
 import pytest
-import requests
 
 import rows
 from driftd import check, feature
-from processes import Process, free_port, wait_until
-
-CONFIG = """\
-global:
-  scrape_interval: 1s
-scrape_configs:
-  - job_name: driftd
-    static_configs:
-      - targets: ["{target}"]
-"""
-
-
-class Prometheus(Process):
-    """The server, scraping one driftd every second."""
-
-    def __init__(self, directory, target):
-        directory.mkdir()
-        config = directory / "prometheus.yml"
-        config.write_text(CONFIG.format(target=target.removeprefix("http://")), encoding="utf-8")
-        # Port 0 would be accepted, but the address it led to is never told.
-        address = f"127.0.0.1:{free_port()}"
-        command = [
-            shutil.which("prometheus") or pytest.fail("prometheus is not installed"),
-            f"--config.file={config}",
-            f"--storage.tsdb.path={directory / 'data'}",
-            f"--web.listen-address={address}",
-        ]
-        super().__init__(command, directory)
-        self.url = f"http://{address}"
-        self.wait_for_output("Server is ready to receive web requests")
-
-    def query(self, promql):
-        """The instant vector of an expression, as (labels, number) pairs."""
-        answer = requests.get(self.url + "/api/v1/query", params={"query": promql}, timeout=10)
-        answer.raise_for_status()
-        return [(r["metric"], float(r["value"][1])) for r in answer.json()["data"]["result"]]
+from prometheus import Prometheus
 
 
 @pytest.fixture
@@ -60,7 +24,7 @@ def test_promql_returns_the_drift_gauges_at_their_right_values(drifted, started,
     driftd, model, exchanges = drifted
     prometheus = Prometheus(tmp_path / "prometheus", driftd.page)
     started.append(prometheus)
-    wait_until(lambda: prometheus.query('up{job="driftd"} == 1'), 30, "a good scrape")
+    prometheus.wait_for_scrape()
 
     series = '{model="iris", test="ks", span="main"}'
     for metric, key in [

@@ -1,0 +1,153 @@
+"""The dashboard of all models."""
+
+from source.panels import LEVELS, dashboard, lines, link, row, stat, steps, table, timeline, variable
+from source.rows import (
+    COVERAGE,
+    ERRORS,
+    FLEET,
+    INSTANCE,
+    NONE_IS_WELL,
+    SECONDS,
+    TIMES_THRESHOLD,
+    annotations,
+    around,
+    errors,
+    process,
+    requests,
+    slowest,
+    tap,
+    times_threshold,
+)
+
+TO_MODEL = link(
+    "Model ${__data.fields.model}",
+    "/d/driftd-model?var-datasource=${datasource}&var-job=${__data.fields.job:percentencode}"
+    "&var-instance=${__data.fields.instance:percentencode}"
+    "&var-model=${__data.fields.model:percentencode}&${__url_time_range}",
+)
+FLEET_PAGE = link("driftd's page", "${__data.fields.url}/?model=${__data.fields.model:percentencode}")
+
+
+def fleet():
+    by = "job, instance, model"
+    level = f"driftd_model_drift_level{{{FLEET}}}"
+    page = f"on (job, instance) group_left (url) driftd_page_info{{{INSTANCE}}}"
+    worst = f"topk by ({by}) (1, {times_threshold(FLEET, by + ', feature')})"
+    models = [
+        ("Verdict", f"max by ({by}, url) ({level} * {page})", "none", LEVELS),
+        ("Statistic / threshold", worst, "none", TIMES_THRESHOLD),
+        (
+            "Drifted columns",
+            f'sum by ({by}) (driftd_drift_state{{{FLEET}, state="drifted"}})',
+            "none",
+            NONE_IS_WELL,
+        ),
+        ("Requests", requests(FLEET, by), "reqps", None),
+        ("Errors", errors(FLEET, by), "percentunit", ERRORS),
+        ("p99", slowest(FLEET, by), "s", SECONDS),
+        ("Coverage", f"max by ({by}) (driftd_coverage_ratio{{{FLEET}}})", "percentunit", COVERAGE),
+        ("Rows compared", f'max by ({by}) (driftd_current_rows{{{FLEET}, span="main"}})', "short", None),
+        (
+            "Upstream",
+            f"max by ({by}) (driftd_upstream_up{{{FLEET}}})",
+            "none",
+            {"0": ("down", "red"), "1": ("up", "green")},
+        ),
+    ]
+    glance = [
+        stat(
+            "Worst verdict",
+            "The loudest level of any model: alert keeps its false-alarm budget, warn promises nothing.",
+            f"max({level})",
+            values=LEVELS,
+        ),
+        stat(
+            "Models at alert",
+            "Models whose drift is within what the false-alarm budget pays for.",
+            f"count(max by (job, model) ({level}) == 2) or vector(0)",
+            colours=NONE_IS_WELL,
+        ),
+        stat(
+            "Models without a verdict",
+            "Too few rows, too low a coverage, no reference, or wrong wiring: the table and the page say "
+            "why.",
+            f"count(driftd_model_info{{{FLEET}}} unless on (job, instance, model) "
+            f"driftd_model_drift_detected{{{FLEET}}}) or vector(0)",
+            colours=steps((1, "yellow")),
+        ),
+        stat(
+            "driftd down",
+            "Instances that Prometheus cannot scrape.",
+            f"count(up{{{INSTANCE}}} == 0) or vector(0)",
+            colours=NONE_IS_WELL,
+        ),
+        stat(
+            "Upstreams down",
+            "Models whose server could not be reached when last tried.",
+            f"count(driftd_upstream_up{{{FLEET}}} == 0) or vector(0)",
+            colours=NONE_IS_WELL,
+        ),
+        stat(
+            "Lowest coverage",
+            "The smallest share of exchanges worth checking that reached the window.",
+            f"min(driftd_coverage_ratio{{{FLEET}}})",
+            unit="percentunit",
+            colours=COVERAGE,
+        ),
+    ]
+    rows = [
+        row("At a glance", glance),
+        row(
+            "Models",
+            [
+                table(
+                    "Models",
+                    "One line per model and instance, worst first. The feature is the one whose "
+                    "statistic is farthest beyond its threshold. Click a model for its dashboard or its "
+                    "page.",
+                    models,
+                    ["job", "instance", "feature", "model"],
+                    [TO_MODEL, FLEET_PAGE],
+                    "Verdict",
+                ),
+                timeline(
+                    "Verdicts",
+                    "The level of each model over time.",
+                    [(level, "{{model}} {{instance}}")],
+                    LEVELS,
+                ),
+            ],
+        ),
+        row(
+            "Traffic",
+            [
+                lines("Requests", "Requests a second.", [(requests(FLEET, "model"), "{{model}}")], "reqps"),
+                lines(
+                    "Errors",
+                    "Share of requests answered with 5xx. The dashed line is where DriftdModelErrors begins.",
+                    [(errors(FLEET, "model"), "{{model}}")],
+                    "percentunit",
+                    limit=steps((0.05, "red")),
+                ),
+                lines(
+                    "Latency, p99",
+                    "99 % of requests took no longer, from the histograms: right over several instances. "
+                    "The dashed line is where DriftdModelLatency begins.",
+                    [(slowest(FLEET, "model"), "{{model}}")],
+                    "s",
+                    limit=steps((1, "red")),
+                ),
+            ],
+        ),
+        row("Tap and window", tap(FLEET)),
+        row("Processes", process()),
+    ]
+    model = variable("model", "Model", f"label_values(driftd_model_info{{{INSTANCE}}}, model)")
+    return dashboard(
+        "driftd-fleet",
+        "driftd: all models",
+        "Every model behind every driftd: verdict, worst feature, traffic, errors, latency, coverage.",
+        around(model),
+        annotations(FLEET),
+        rows,
+    )

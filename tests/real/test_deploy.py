@@ -1,5 +1,6 @@
 """What is shipped for containers and Kubernetes: as far as it can be tried without either."""
 
+import csv
 import json
 import os
 import re
@@ -188,15 +189,16 @@ def test_the_model_of_the_compose_file_behind_driftd(started, tmp_path):
         },
     )
     started.append(driftd)
-    flowers = rows.iris()
+    with (REFERENCE_DATA / "iris.csv").open(encoding="utf-8", newline="") as file:
+        table = list(csv.reader(file))[1:]
+    flowers = [[float(measure) for measure in row[:4]] for row in table]
     answer = driftd.post(json={"features": flowers})
     assert answer.status_code == 200
     # The nearest mean is right for 139 of Fisher's 150 flowers:
-    #   X, y = sklearn.datasets.load_iris(return_X_y=True)  # of reference_data/iris.csv
-    #   (sklearn.neighbors.NearestCentroid().fit(X, y).predict(X) == y).sum()
-    species = [line.rsplit(",", 1)[1] for line in (REFERENCE_DATA / "iris.csv").read_text().split()[1:]]
-    kinds = sorted(set(species))
-    right = sum(kinds[p] == s for p, s in zip(answer.json()["prediction"], species, strict=True))
+    # (sklearn.neighbors.NearestCentroid().fit(X, y).predict(X) == y).sum() on reference_data/iris.csv
+    kinds = sorted({row[4] for row in table})
+    predicted = [kinds[index] for index in answer.json()["prediction"]]
+    right = sum(kind == row[4] for kind, row in zip(predicted, table, strict=True))
     assert right == 139
     assert driftd.post(json={"features": [1.0]}).status_code == 400
     wait_until(lambda: driftd.metric("driftd_window_rows", model="iris") == 150, 20, "150 rows")

@@ -17,7 +17,7 @@ import notified
 import rows
 from driftd import addresses, binary, config_text, run_command
 from notified import Manager
-from processes import REFERENCE_DATA, Process, free_port, wait_until
+from processes import Process, free_port, wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 UNITS = REPOSITORY / "systemd"
@@ -44,7 +44,7 @@ def watched(manager, start_driftd, iris_app_sync):
 
 
 def output(command, **options):
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -67,7 +67,7 @@ def test_life_from_ready_to_stopping(manager, start_driftd, iris_app_sync):
     assert reloading["RELOADING"] == "1"
     assert before <= int(reloading["MONOTONIC_USEC"]) <= after
     manager.until("READY")
-    assert "Reference is the same" in driftd.stderr + driftd.stdout
+    driftd.wait_for_output("Reference is the same", 10)
 
     driftd.popen.send_signal(signal.SIGTERM)
     heard = manager.until("STOPPING")
@@ -100,17 +100,19 @@ def test_a_manager_that_cannot_be_understood_or_is_gone_stops_nothing(
 # --- the watchdog: no proof, no ping ---
 
 
-@pytest.mark.parametrize(
-    "name", ["proxy-0", "driftd-admin", "driftd-recorder", "driftd-monitor", "window"]
-)
-def test_no_ping_while_a_thread_stands_still(watched, manager, name):
-    assert notified.pings(manager.during(WATCHDOG / 2)) >= 1
+THREADS = ["proxy-0", "driftd-admin", "driftd-recorder", "driftd-monitor", "window"]
+
+
+def test_no_ping_while_a_thread_stands_still(watched, manager):
     tasks = notified.threads(watched.popen.pid)
-    thread = next(task for comm, task in tasks.items() if comm.startswith(name))
-    with notified.stopped(thread):
-        heard = manager.until("STATUS", seconds=WATCHDOG, value="has shown no life")
-        assert name in heard[-1]["STATUS"]
-        assert notified.pings(manager.during(WATCHDOG / 2)) == 0
+    for name in THREADS:
+        manager.until("WATCHDOG", seconds=WATCHDOG)
+        with notified.stopped(tasks[name]):
+            heard = manager.until("STATUS", seconds=WATCHDOG, value="has shown no life")
+            assert name in heard[-1]["STATUS"]
+            # Pings come each quarter of the period.
+            assert notified.pings(manager.during(0.3 * WATCHDOG)) == 0, name
+        manager.until("STATUS", seconds=WATCHDOG, value="; recording")
     manager.until("WATCHDOG", seconds=WATCHDOG)
     assert watched.post(json={"features": rows.iris()[0]}).status_code == 200
 
@@ -120,11 +122,11 @@ def test_a_locked_window_is_no_dead_writer(watched, manager):
     with sqlite3.connect(watched.window_path, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
         assert watched.post(json={"features": rows.iris()[0]}).status_code == 200
-        heard = manager.during(1.5 * WATCHDOG)
+        heard = manager.during(1.2 * WATCHDOG)
         other.execute("ROLLBACK")
     other.close()
     # One each quarter of the period.
-    assert notified.pings(heard) >= 4, heard
+    assert notified.pings(heard) >= 3, heard
     assert any("not recording" in message.get("STATUS", "") for message in heard), heard
     manager.until("STATUS", value="; recording")
 
@@ -138,7 +140,7 @@ def test_the_watchdog_is_fed_while_connections_drain(watched, manager):
         wait_until(lambda: watched.metric("http_server_active_requests"), 10, "the request")
         watched.popen.send_signal(signal.SIGTERM)
         manager.until("STOPPING")
-        assert notified.pings(manager.during(WATCHDOG)) >= 2
+        assert notified.pings(manager.during(0.7 * WATCHDOG)) >= 1
         client.sendall(body[-1:])
         assert client.recv(4096).startswith(b"HTTP/1.1 200")
     assert watched.exit_code(30) == 0
@@ -224,7 +226,8 @@ def test_the_example_configuration_is_right(tmp_path):
 
 def dpkg(*arguments):
     root = [] if os.geteuid() == 0 else ["sudo"]
-    env = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"}
+    path = os.environ["PATH"] + ":/usr/sbin:/sbin"
+    env = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "PATH": path}
     code, text = output([*root, "dpkg", *arguments], env=env)
     assert code == 0, text
     return text
@@ -240,8 +243,8 @@ def test_the_package_comes_and_goes(tmp_path):
     assert not Path("/etc/driftd").exists()
     code, text = output([REPOSITORY / "deploy/deb", binary(), tmp_path])
     assert code == 0, text
-    package = Path(text.splitlines()[-1])
-    assert package.parent == tmp_path
+    [package] = tmp_path.glob("driftd_*.deb")
+    assert str(package) in text.splitlines()
     try:
         dpkg("--install", package)
         files = dpkg("--listfiles", "driftd").splitlines()
@@ -269,4 +272,3 @@ def test_the_package_comes_and_goes(tmp_path):
     left = [path for path in [*files, "/var/lib/driftd"] if "driftd" in path and Path(path).exists()]
     assert left == []
     assert "driftd" not in users()
-    assert REFERENCE_DATA.is_dir()

@@ -13,6 +13,9 @@
 mod accept;
 mod check;
 mod explain;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod init;
 mod output;

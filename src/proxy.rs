@@ -45,6 +45,10 @@ mod deadlines;
 mod flight;
 mod forward;
 mod forwarded;
+mod framing;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod header;
 mod http2;
 mod identity;

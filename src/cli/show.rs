@@ -42,7 +42,7 @@ pub(super) fn show(args: RunArgs) -> Result<ExitCode, Failure> {
 }
 
 /// Everything but the models.
-fn effective(config: &Config) -> String {
+pub(super) fn effective(config: &Config) -> String {
     let bytes = |b: u64| format!("\"{b}B\"");
     let Config {
         listen,
@@ -100,7 +100,8 @@ fn effective(config: &Config) -> String {
         }
     }
     text += "\n[window]\n";
-    text += &string("path", &window.path.display().to_string());
+    let path = std::path::absolute(&window.path).unwrap_or_else(|_| window.path.clone());
+    text += &string("path", &path.display().to_string());
     text += &line("keep_rows", window.keep_rows);
     text += &string("keep_for", &duration(window.keep_for));
     text += &line("max_bytes", bytes(window.max_bytes));
@@ -197,7 +198,12 @@ fn drift_table(drift: &monitor::Config) -> String {
 }
 
 /// One model, with what was found in its reference.
-fn model(config: &Config, settings: &Model, schema: &Schema, stores: &[Store]) -> String {
+pub(super) fn model(
+    config: &Config,
+    settings: &Model,
+    schema: &Schema,
+    stores: &[Store],
+) -> String {
     let names =
         |columns: &[crate::feature::Column]| list(columns.iter().map(|column| &*column.name));
     let mut text = String::from("\n[[model]]\n");

@@ -43,8 +43,11 @@ pub(super) fn parse(text: &str) -> Result<Json, Fault> {
     };
     match serde_json::from_str(&rewritten.text) {
         Ok(mut json) => {
-            lenient::restore(&mut json);
-            Ok(json)
+            if lenient::restore(&mut json) {
+                Ok(json)
+            } else {
+                Err(fault(&strict, strict.line(), strict.column()))
+            }
         }
         Err(error) => {
             let (line, column) = rewritten.original(text, error.line(), error.column());

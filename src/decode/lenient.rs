@@ -54,29 +54,32 @@ pub(super) fn rewrite(text: &str) -> Option<Rewritten> {
     found.then_some(out)
 }
 
-/// Takes the marks of [`rewrite`] off a parsed value.
-pub(super) fn restore(json: &mut Json) {
+/// Takes the marks of [`rewrite`] off a parsed value. `false` where a number stood for a key, which
+/// is nobody's JSON; the value is of no use then.
+pub(super) fn restore(json: &mut Json) -> bool {
     match json {
         Json::Text(text) => match &**text {
             "+" => *json = Json::Number(f64::INFINITY),
             "-" => *json = Json::Number(f64::NEG_INFINITY),
-            _ => unmark(text),
+            _ => return unmark(text),
         },
-        Json::Array(items) => items.iter_mut().for_each(restore),
+        Json::Array(items) => return items.iter_mut().all(restore),
         Json::Object(object) => {
-            for (key, value) in &mut object.0 {
-                unmark(key);
-                restore(value);
-            }
+            let mut members = object.0.iter_mut();
+            return members.all(|(key, value)| unmark(key) && restore(value));
         }
         Json::Null | Json::Bool(_) | Json::Number(_) => {}
     }
+    true
 }
 
-fn unmark(text: &mut Box<str>) {
-    if let Some(rest) = text.strip_prefix('=') {
-        *text = rest.into();
-    }
+/// Takes the mark of a string of the body off; `false` where there is none.
+fn unmark(text: &mut Box<str>) -> bool {
+    let Some(rest) = text.strip_prefix('=') else {
+        return false;
+    };
+    *text = rest.into();
+    true
 }
 
 /// The end of the token that begins at `start`: a string, a run of the characters that words and

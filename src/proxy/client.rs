@@ -1,6 +1,6 @@
 //! One client connection: its requests one after the other, the tunnel it may become, its times.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -17,6 +17,7 @@ use super::connections::Kept;
 use super::deadlines::{Deadlines, Due};
 use super::forward;
 use super::forwarded::Peer;
+use super::framing::Framing;
 use super::tunnel::Tunnel;
 use super::worker::Worker;
 use crate::metrics::connection::Limit;
@@ -31,6 +32,8 @@ pub(super) struct Client {
     pub(super) kept: Kept,
     pub(super) peer: Peer,
     pub(super) deadlines: Rc<Deadlines>,
+    /// Where its HTTP/1 requests begin and end.
+    pub(super) framing: Rc<RefCell<Framing>>,
     /// What the connection becomes when the exchange under way is over.
     pub(super) tunnel: Cell<Option<Tunnel>>,
     number: u64,
@@ -50,6 +53,7 @@ impl Client {
             kept: Kept::default(),
             peer,
             deadlines: Rc::new(Deadlines::new(&worker.shared.config.limits)),
+            framing: Rc::default(),
             tunnel: Cell::new(None),
             number,
             waker: OnceCell::new(),
@@ -76,7 +80,11 @@ impl Client {
     /// Serves the connection's requests, then the tunnel it may have become.
     pub(super) async fn serve(self: &Rc<Self>, io: ClientIo) {
         let limits = &self.worker.shared.config.limits;
-        let service = service_fn(|request| forward::serve(Rc::clone(self), request));
+        let service = service_fn(|request| {
+            // Asked at once, before more is read.
+            let fault = self.framing.borrow_mut().begin();
+            forward::serve(Rc::clone(self), request, fault)
+        });
         let mut builder = http1::Builder::new();
         builder
             // The deadlines do better: hyper has one timer for heads and idleness.
@@ -106,6 +114,7 @@ impl Client {
             Ok(()) => match self.tunnel.take() {
                 Some(tunnel) => {
                     self.deadlines.tunnel();
+                    self.framing.borrow_mut().stop();
                     tunnel.run(io, parts.read_buf, &self.worker.observer).await;
                 }
                 // hyper leaves it open where a switch of protocols was asked for.
@@ -136,6 +145,7 @@ impl Client {
         presence: &Presence,
         serving: impl Future<Output = ()>,
     ) -> Result<(), Limit> {
+        self.deadlines.watch();
         let mut serving = pin!(serving);
         let mut timer = pin!(time::sleep_until(self.deadlines.next(Instant::now())));
         std::future::poll_fn(|cx: &mut Context<'_>| {
@@ -152,7 +162,13 @@ impl Client {
                     Due::Expired(limit) => return Poll::Ready(Err(limit)),
                     // A client that went takes its request with it.
                     Due::HangUpCheck(_) if presence.hung_up() => return Poll::Ready(Ok(())),
-                    Due::HangUpCheck(next) | Due::Later(next) => next,
+                    Due::HangUpCheck(next) => {
+                        if self.deadlines.answer_is_late(Instant::now()) {
+                            cx.waker().wake_by_ref();
+                        }
+                        next
+                    }
+                    Due::Later(next) => next,
                 };
                 timer.as_mut().reset(next);
             }

@@ -1,5 +1,5 @@
-//! A client's socket: tells the connection's [`Deadlines`] what moves, and closes without losing
-//! what was written.
+//! A client's socket: tells the connection's [`Deadlines`] what moves and its [`Framing`] what comes,
+//! and closes without losing what was written.
 
 use std::cell::RefCell;
 use std::io;
@@ -9,10 +9,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt::set_socket_linger;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::deadlines::Deadlines;
+use super::framing::Framing;
 use super::stream::Stream;
 
 /// How long to read on after the last answer, where the client may not have stopped sending. A
@@ -27,6 +29,7 @@ const LINGER_TURN: usize = 256 * 1024;
 pub(super) struct ClientIo {
     stream: Rc<RefCell<Stream>>,
     deadlines: Rc<Deadlines>,
+    framing: Rc<RefCell<Framing>>,
     closing: Closing,
 }
 
@@ -46,10 +49,15 @@ enum Closing {
 // === impl ClientIo ===
 
 impl ClientIo {
-    pub(super) fn new(stream: Stream, deadlines: Rc<Deadlines>) -> Self {
+    pub(super) fn new(
+        stream: Stream,
+        deadlines: Rc<Deadlines>,
+        framing: Rc<RefCell<Framing>>,
+    ) -> Self {
         Self {
             stream: Rc::new(RefCell::new(stream)),
             deadlines,
+            framing,
             closing: Closing::Open,
         }
     }
@@ -97,6 +105,7 @@ impl AsyncRead for ClientIo {
         let polled = Pin::new(&mut *self.stream.borrow_mut()).poll_read(cx, buf);
         if buf.filled().len() > before {
             self.deadlines.received();
+            self.framing.borrow_mut().received(&buf.filled()[before..]);
         }
         polled
     }
@@ -159,6 +168,13 @@ impl Presence {
             tv_nsec: 0,
         };
         poll(&mut asked, Some(&at_once)).is_ok_and(|found| found > 0)
+    }
+
+    /// Has the socket reset once it is closed. Else the kernel would go on offering the client what it
+    /// does not take, and hold megabytes for it meanwhile.
+    pub(super) fn reset_on_close(&self) {
+        // A socket that cannot be told is closed as ever.
+        let _ = set_socket_linger(&*self.0.borrow(), Some(Duration::ZERO));
     }
 
     /// Writes what fits at once; the connection is given up after it.

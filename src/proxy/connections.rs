@@ -39,11 +39,16 @@ struct Connection {
 // === impl Kept ===
 
 impl Kept {
-    /// The freshest connection to `upstream` that can take a request now. Every other one found
-    /// unfit on the way is let go.
+    /// The freshest connection to `upstream` that can take a request now. Those found on the way
+    /// that never will are let go; those at another exchange of an HTTP/2 client stay.
     pub(super) fn take(&self, upstream: usize, max_idle: Duration) -> Option<Sender> {
         let mut kept = self.0.borrow_mut();
-        while let Some(at) = kept.iter().rposition(|kept| kept.upstream == upstream) {
+        let mut end = kept.len();
+        while let Some(at) = kept[..end].iter().rposition(|c| c.upstream == upstream) {
+            end = at;
+            if kept[at].is_busy() {
+                continue;
+            }
             let connection = kept.remove(at);
             if connection.is_fit(max_idle) {
                 return Some(connection.sender);
@@ -75,17 +80,21 @@ impl Kept {
     /// Lets go of connections that idled too long: an upstream with a thread for each connection
     /// should get it back. A connection whose response is still coming stays.
     pub(super) fn prune(&self, max_idle: Duration) {
-        self.0.borrow_mut().retain(|connection| {
-            let Connection { sender, used, .. } = connection;
-            let requests = &sender.requests;
-            !requests.is_closed() && (!requests.is_ready() || used.elapsed() <= max_idle)
-        });
+        self.0
+            .borrow_mut()
+            .retain(|connection| connection.is_busy() || connection.is_fit(max_idle));
     }
 }
 
 // === impl Connection ===
 
 impl Connection {
+    /// Its last response or request is not over.
+    fn is_busy(&self) -> bool {
+        let requests = &self.sender.requests;
+        !requests.is_ready() && !requests.is_closed()
+    }
+
     fn is_fit(&self, max_idle: Duration) -> bool {
         // Not ready: its last response or request is not over, or the upstream closed it.
         let requests = &self.sender.requests;

@@ -34,6 +34,10 @@ pub(super) struct Deadlines {
     unread: Cell<bool>,
     /// The connection is a tunnel now.
     tunnel: Cell<bool>,
+    /// When the upstream must have answered the exchange under way.
+    answer_by: Cell<Option<Instant>>,
+    /// Whether a task looks here; else each exchange must see to its own times.
+    watched: Cell<bool>,
 }
 
 /// What is to be done when the timer has run out.
@@ -62,7 +66,26 @@ impl Deadlines {
             stalled: Cell::new(None),
             unread: Cell::new(false),
             tunnel: Cell::new(false),
+            answer_by: Cell::new(None),
+            watched: Cell::new(false),
         }
+    }
+
+    /// A task looks here from now on.
+    pub(super) fn watch(&self) {
+        self.watched.set(true);
+    }
+
+    /// Has the exchange under way polled at `end`, where its answer has not come by then: a timer of
+    /// its own for each request would cost more than the rest of this. False where nobody looks.
+    pub(super) fn wake_by(&self, end: Option<Instant>) -> bool {
+        self.answer_by.set(end);
+        self.watched.get()
+    }
+
+    /// Whether the exchange under way has waited to the end.
+    pub(super) fn answer_is_late(&self, now: Instant) -> bool {
+        self.answer_by.get().is_some_and(|end| end <= now)
     }
 
     /// Bytes came from the client.
@@ -112,9 +135,10 @@ impl Deadlines {
         !self.tunnel.get() && (self.unread.get() || self.head.get())
     }
 
-    /// Whether the connection waits for the rest of a request's head.
+    /// Whether the connection waits for the rest of a request's head, and not for its client to
+    /// take the answer before: what is written now would stand in the midst of that.
     pub(super) fn within_head(&self) -> bool {
-        self.head.get() && self.busy.get() == 0
+        self.head.get() && self.busy.get() == 0 && self.stalled.get().is_none()
     }
 
     /// When to look again.
@@ -123,7 +147,7 @@ impl Deadlines {
             (Some(since), _, _) => since + self.write,
             (None, true, _) => now + self.write,
             (None, false, 0) => self.since.get() + self.wait().0,
-            (None, false, _) => now + HANG_UP_CHECK,
+            (None, false, _) => self.next_look(now),
         }
     }
 
@@ -136,12 +160,19 @@ impl Deadlines {
                 let (wait, limit) = self.wait();
                 (self.since.get() + wait, limit)
             }
-            (None, false, _) => return Due::HangUpCheck(now + HANG_UP_CHECK),
+            (None, false, _) => return Due::HangUpCheck(self.next_look(now)),
         };
         match expired {
             (end, limit) if end <= now => Due::Expired(limit),
             (end, _) => Due::Later(end),
         }
+    }
+
+    /// When to look at an exchange under way.
+    fn next_look(&self, now: Instant) -> Instant {
+        let check = now + HANG_UP_CHECK;
+        let answer = self.answer_by.get().filter(|end| *end > now);
+        answer.map_or(check, |end| end.min(check))
     }
 
     /// How long the next request, or the rest of its head, is waited for.
@@ -151,5 +182,23 @@ impl Deadlines {
         } else {
             (self.idle, Limit::IdleTimeout)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_that_comes_while_an_answer_is_stuck_is_not_what_is_waited_for() {
+        let deadlines = Deadlines::new(&Limits::default());
+        deadlines.begun();
+        deadlines.over();
+        deadlines.received();
+        assert!(deadlines.within_head());
+        deadlines.written(false);
+        assert!(!deadlines.within_head());
+        deadlines.written(true);
+        assert!(deadlines.within_head());
     }
 }

@@ -29,6 +29,9 @@ use crate::timestamp::Timestamp;
 /// The status recorded where a client went away before one was sent, as nginx has it.
 const CLIENT_CLOSED: u16 = 499;
 
+/// Most bytes recorded of a method, which a client can invent.
+const MAX_METHOD: usize = 32;
+
 /// How long a gRPC client may send nothing: it has deadlines of its own.
 const SILENCE: Duration = Duration::from_secs(365 * 86_400);
 
@@ -318,7 +321,8 @@ impl Drop for Flight {
             trace_id: self.trace_id.take(),
             model: route.model,
             started: self.started,
-            method: self.method.as_str().into(),
+            // A token, and so ASCII.
+            method: self.method.as_str().chars().take(MAX_METHOD).collect(),
             route: route.path,
             status: state.status,
             total,

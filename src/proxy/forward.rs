@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,17 +30,21 @@ use super::upstream_io::UpstreamIo;
 use super::worker::Worker;
 use crate::metrics::connection::Limit;
 
-/// Serves one request of a client's connection.
+/// Serves one request of a client's connection; `fault` is what was wrong with its bytes.
 pub(super) async fn serve(
     client: Rc<Client>,
     request: Request<Incoming>,
+    fault: Option<&'static str>,
 ) -> Result<Response<TapBody<Answer>>, Infallible> {
     let (head, body) = request.into_parts();
     let upgrade = header::upgrade(&head);
     let flight = Flight::begin(&client, &head, upgrade.is_none());
     // From here on, whatever becomes of the body, it is known whether it was read.
     let body = TapBody::new(body, Rc::clone(&flight), Side::Request);
-    let forwarded = forward(&client, &flight, head, body, upgrade).await;
+    let forwarded = match refuse(&flight, &head, &body, upgrade.as_ref(), fault) {
+        Ok(()) => forward(&client, &flight, head, body, upgrade).await,
+        Err(failure) => Err(failure),
+    };
     Ok(forwarded.unwrap_or_else(|failure| failure.answer(&flight)))
 }
 
@@ -50,7 +55,6 @@ async fn forward(
     body: TapBody<Incoming>,
     upgrade: Option<HeaderValue>,
 ) -> Result<Response<TapBody<Answer>>, Failure> {
-    refuse(flight, &head, &body, upgrade.as_ref())?;
     let worker = &*client.worker;
     let limits = &worker.shared.config.limits;
     let upstream = worker.shared.upstream_of(flight.model());
@@ -107,12 +111,16 @@ fn refuse(
     head: &request::Parts,
     body: &impl Body,
     upgrade: Option<&HeaderValue>,
+    fault: Option<&'static str>,
 ) -> Result<(), Failure> {
     if !flight.is_admitted() {
         flight.limited(Limit::MaxInFlight);
         return Err(Failure::Overload);
     }
-    if let Some(fault) = header::fault(head).or_else(|| http2::fault(head)) {
+    let fault = fault
+        .or_else(|| header::fault(head))
+        .or_else(|| http2::fault(head));
+    if let Some(fault) = fault {
         return Err(Failure::BadRequest(fault));
     }
     if head.method == Method::CONNECT {
@@ -198,19 +206,7 @@ pub(super) async fn attempt(
     flight.moved(false);
     let sent = match worker.shared.config.response_timeout {
         None => sent.await,
-        Some(limit) => {
-            let mut sent = pin!(sent);
-            loop {
-                tokio::select! {
-                    biased;
-                    sent = &mut sent => break sent,
-                    () = time::sleep_until(deadline(flight, limit)) => {}
-                }
-                if flight.waiting_since().elapsed() >= limit {
-                    return Err(Failure::ResponseTimeout);
-                }
-            }
-        }
+        Some(limit) => in_time(sent, flight, limit).await?,
     };
     match sent {
         Ok(response) => Ok(Attempt::Answered(response)),
@@ -220,6 +216,46 @@ pub(super) async fn attempt(
             None if flight.is_broken_off() => Err(Failure::BrokenBody),
             None => Err(Failure::Closed(error.into_error())),
         },
+    }
+}
+
+/// Waits until the upstream has kept us waiting for `limit`.
+async fn in_time(
+    sent: impl Future<Output = Sent>,
+    flight: &Flight,
+    limit: Duration,
+) -> Result<Sent, Failure> {
+    let mut sent = pin!(sent);
+    let deadlines = flight.deadlines();
+    let watched = std::future::poll_fn(|cx| {
+        let polled = sent.as_mut().poll(cx);
+        if polled.is_ready() {
+            deadlines.wake_by(None);
+            return polled.map(|sent| Some(Ok(sent)));
+        }
+        let end = deadline(flight, limit);
+        if end <= Instant::now() {
+            deadlines.wake_by(None);
+            return Poll::Ready(Some(Err(Failure::ResponseTimeout)));
+        }
+        match deadlines.wake_by(Some(end)) {
+            true => Poll::Pending,
+            false => Poll::Ready(None),
+        }
+    });
+    if let Some(ended) = watched.await {
+        return ended;
+    }
+    // Streams of one HTTP/2 connection keep their times each for itself.
+    loop {
+        tokio::select! {
+            biased;
+            sent = &mut sent => return Ok(sent),
+            () = time::sleep_until(deadline(flight, limit)) => {}
+        }
+        if flight.waiting_since().elapsed() >= limit {
+            return Err(Failure::ResponseTimeout);
+        }
     }
 }
 

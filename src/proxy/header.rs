@@ -20,8 +20,11 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     UPGRADE,
 ];
 
+/// Most bytes kept of a `content-encoding`, which the tap's budget does not count one by one.
+const MAX_ENCODING: usize = 64;
+
 /// Why a request cannot be passed on, or `None`. hyper has already refused lengths that
-/// contradict each other, and chunked bodies on HTTP/1.0.
+/// contradict each other, and chunked bodies on HTTP/1.0; a length beside chunks it hides.
 pub(super) fn fault(head: &request::Parts) -> Option<&'static str> {
     let headers = &head.headers;
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
@@ -34,11 +37,31 @@ pub(super) fn fault(head: &request::Parts) -> Option<&'static str> {
             return Some("content-length and transfer-encoding exclude each other");
         }
     }
-    match headers.get_all(HOST).iter().count() {
-        0 if head.version == Version::HTTP_11 => Some("the host header is missing"),
-        0 | 1 => None,
-        _ => Some("there is more than one host header"),
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) if head.version == Version::HTTP_11 => Some("the host header is missing"),
+        (Some(_), Some(_)) => Some("there is more than one host header"),
+        (Some(host), None) if !host.as_bytes().iter().all(in_host) => {
+            Some("the host header is no host with or without a port")
+        }
+        _ => misplaced(&head.method, &head.uri),
     }
+}
+
+/// Why a target is not one for its method (RFC 9112, 3.2), or `None`.
+fn misplaced(method: &Method, target: &Uri) -> Option<&'static str> {
+    // `GET name` is read as an authority, which only CONNECT may name without a scheme.
+    if target.scheme().is_none() && target.authority().is_some() && method != Method::CONNECT {
+        return Some("the target begins with neither a slash nor a scheme");
+    }
+    (target.path() == "*" && method != Method::OPTIONS)
+        .then_some("the target * is for OPTIONS alone")
+}
+
+/// Whether a byte may stand in `Host`: in a name, an address or a port (RFC 3986, 3.2.2). Of anything
+/// else (`a/b`, `a@b`, `a, b`) two readers may make two hosts.
+fn in_host(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%:[]".contains(byte)
 }
 
 /// The one protocol a request asks to switch to. `None` where it asks for none, for several, or for
@@ -133,7 +156,7 @@ pub(super) fn closes(head: &response::Parts) -> bool {
     tokens(&head.headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case(b"close"))
 }
 
-/// The `content-encoding`, in lower case.
+/// The `content-encoding`, in lower case, cut where it is longer than any that can be undone.
 pub(super) fn encoding(headers: &HeaderMap) -> Box<str> {
     if !headers.contains_key(CONTENT_ENCODING) {
         return Box::default();
@@ -141,7 +164,9 @@ pub(super) fn encoding(headers: &HeaderMap) -> Box<str> {
     let codings: Vec<_> = tokens(headers, &CONTENT_ENCODING)
         .map(|token| String::from_utf8_lossy(token).to_ascii_lowercase())
         .collect();
-    codings.join(", ").into()
+    let codings = codings.join(", ");
+    let kept = codings.floor_char_boundary(MAX_ENCODING);
+    codings[..kept].into()
 }
 
 /// Removes what `Connection` names, on all its lines, and every other header of one hop.
@@ -300,9 +325,56 @@ mod tests {
                 ("content-length", "3"),
             ],
             &[("host", "a"), ("host", "a")],
+            &[("host", "a b")],
+            &[("host", "a/b")],
+            &[("host", "a@b")],
             &[],
         ] {
             assert!(fault(&request("/", bad)).is_some(), "{bad:?}");
+        }
+        for host in ["", "model_1:8080", "[::1]:80", "127.0.0.1", "m%C3%B6del"] {
+            assert_eq!(fault(&request("/", &[("host", host)])), None, "{host}");
+        }
+    }
+
+    #[test]
+    fn refuses_targets_that_are_not_for_their_method() {
+        let told = |method: &str, target: &str| {
+            let mut head = request(target, &[("host", "a")]);
+            head.method = method.parse().unwrap();
+            fault(&head).is_some()
+        };
+        for (method, target) in [("GET", "predict"), ("POST", "a:80"), ("GET", "*")] {
+            assert!(told(method, target), "{method} {target}");
+        }
+        for (method, target) in [
+            ("GET", "/predict"),
+            ("GET", "http://a"),
+            ("OPTIONS", "*"),
+            ("CONNECT", "a:80"),
+        ] {
+            assert!(!told(method, target), "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn refuses_a_host_that_is_none() {
+        for good in ["", "a", "a_b.c:81", "[::1]:80", "127.0.0.1", "xn--4ca.de"] {
+            assert_eq!(fault(&request("/", &[("host", good)])), None, "{good}");
+        }
+        for bad in ["a/b", "u@a", "a, b", "a b", "a?b", "a#b", "http://a"] {
+            assert!(fault(&request("/", &[("host", bad)])).is_some(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn refuses_a_target_that_is_a_host_alone() {
+        let host = [("host", "a")];
+        for bad in ["a", "a:80", "u@a:80"] {
+            assert!(fault(&request(bad, &host)).is_some(), "{bad}");
+        }
+        for good in ["/a:80", "http://a"] {
+            assert_eq!(fault(&request(good, &host)), None, "{good}");
         }
     }
 

@@ -19,6 +19,7 @@ use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response, Uri, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Mutex;
+use tokio::time;
 
 use super::Limits;
 use super::answer::Failure;
@@ -67,7 +68,7 @@ struct Local;
 pub(super) async fn serve(client: Rc<Client>, stream: Stream) {
     let worker = Rc::clone(&client.worker);
     let serving = Rc::clone(&client);
-    let service = service_fn(move |request| forward::serve(Rc::clone(&serving), request));
+    let service = service_fn(move |request| forward::serve(Rc::clone(&serving), request, None));
     let limits = &worker.shared.config.limits;
     let connection = server::Builder::new(Local)
         .timer(TokioTimer::new())
@@ -212,7 +213,11 @@ impl Multiplexed {
 
     /// Opens the connection, or waits for the one that is being opened.
     async fn connect(&self, worker: &Worker, index: usize) -> Result<Sender, Failure> {
-        let _turn = self.opening.lock().await;
+        // Else, at an upstream that does not answer, each would wait for all tries before its own.
+        let limit = worker.shared.config.connect_timeout;
+        let Ok(_turn) = time::timeout(limit, self.opening.lock()).await else {
+            return Err(Failure::ConnectTimeout);
+        };
         if let Some(sender) = self.open() {
             return Ok(sender);
         }

@@ -52,10 +52,14 @@ pub(super) async fn open(client: &Rc<Client>, plain: Plain) -> Option<Opened> {
         }
         () = last_call(client) => return None,
     };
-    if tls::chose_http2(&stream) {
-        return Some(Opened::Http2(Stream::from(stream)));
+    if !tls::chose_http2(&stream) {
+        return Some(Opened::Http1(Stream::from(stream)));
     }
-    Some(Opened::Http1(Stream::from(stream)))
+    // hyper would wait for the preface without end, in a drain too.
+    match sniff(client, Stream::from(stream)).await? {
+        // What is no preface is HTTP/2's to refuse: that is what was agreed on.
+        Opened::Http1(stream) | Opened::Http2(stream) => Some(Opened::Http2(stream)),
+    }
 }
 
 /// Reads until it is clear what the client speaks: one byte, mostly.

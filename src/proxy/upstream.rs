@@ -10,12 +10,19 @@ use std::time::{Duration, Instant};
 use hyper::http::uri::{Authority, Scheme};
 use hyper::{Uri, header::HeaderValue};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time;
 
 use super::stream::{Plain, Stream};
 use super::{ClientTls, Error};
 
 /// How long a name's addresses are used before it is looked up again.
 const RESOLVED_FOR: Duration = Duration::from_secs(5);
+
+/// How long they are used where that fails; refused connections end it at once.
+const KNOWN_FOR: Duration = Duration::from_secs(300);
+
+/// Before a Unix socket whose backlog is full is tried again, as long as connecting may take.
+const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
 
 /// The address of a model server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,7 +155,15 @@ impl Upstream {
     /// Opens a socket, trying each address of a name in turn.
     async fn reach(&self, resolved: &Resolved) -> io::Result<Plain> {
         match self {
-            Self::Unix { path } => UnixStream::connect(path).await.map(Plain::Unix),
+            Self::Unix { path } => loop {
+                match UnixStream::connect(path).await {
+                    // The upstream's backlog is full; where TCP waits, a Unix socket says so.
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        time::sleep(BACKLOG_PAUSE).await;
+                    }
+                    connected => return connected.map(Plain::Unix),
+                }
+            },
             Self::Http { host, port, .. } => {
                 let mut error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
                 for address in resolved.addresses(host, *port).await? {
@@ -192,9 +207,20 @@ impl Resolved {
         {
             return Ok(addresses.clone());
         }
-        let addresses: Vec<_> = tokio::net::lookup_host((host, port)).await?.collect();
+        let addresses: Vec<_> = match tokio::net::lookup_host((host, port)).await {
+            Ok(found) => found.collect(),
+            // Name servers fail more often than addresses change.
+            Err(error) => return self.known().ok_or(error),
+        };
         *self.0.borrow_mut() = Some((Instant::now(), addresses.clone()));
         Ok(addresses)
+    }
+
+    /// What a name server said last, where that is not long ago.
+    fn known(&self) -> Option<Vec<SocketAddr>> {
+        let known = self.0.borrow();
+        let (at, addresses) = known.as_ref()?;
+        (at.elapsed() < KNOWN_FOR).then(|| addresses.clone())
     }
 
     fn forget(&self) {
@@ -220,6 +246,27 @@ mod tests {
             panic!("not http");
         };
         assert_eq!(&*host, "::1");
+    }
+
+    #[test]
+    fn the_addresses_known_serve_while_no_name_server_answers() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        // Too long for a label: refused without asking anyone.
+        let name = "x".repeat(64);
+        let address: SocketAddr = "127.0.0.1:5000".parse().unwrap();
+        let ask = |resolved: &Resolved| runtime.block_on(resolved.addresses(&name, 5000));
+        let resolved = |age: Duration| {
+            let at = Instant::now().checked_sub(age).unwrap();
+            Resolved(RefCell::new(Some((at, vec![address]))))
+        };
+        let known = resolved(RESOLVED_FOR);
+        assert_eq!(ask(&known).unwrap(), [address]);
+        known.forget();
+        assert!(ask(&known).is_err());
+        assert!(ask(&resolved(KNOWN_FOR)).is_err());
     }
 
     #[test]

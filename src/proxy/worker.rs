@@ -253,7 +253,7 @@ impl Worker {
     }
 
     /// Serves one client connection to its end.
-    async fn connection(self: Rc<Self>, accepted: Accepted) {
+    pub(super) async fn connection(self: Rc<Self>, accepted: Accepted) {
         // The permit frees the connection's place when it is over.
         let Accepted {
             socket,
@@ -276,11 +276,17 @@ impl Worker {
             Some(Opened::Http2(stream)) => return http2::serve(client, stream).await,
             Some(Opened::Http1(stream)) => stream,
         };
-        let io = ClientIo::new(stream, Rc::clone(&client.deadlines));
+        let io = ClientIo::new(
+            stream,
+            Rc::clone(&client.deadlines),
+            Rc::clone(&client.framing),
+        );
         let presence = io.presence();
         if let Err(limit) = client.in_time(&presence, client.serve(io)).await {
             self.observer.limited(limit);
-            if client.deadlines.within_head() {
+            if limit == Limit::WriteTimeout {
+                presence.reset_on_close();
+            } else if client.deadlines.within_head() {
                 presence.try_write(HEADER_TIMEOUT);
             }
         }

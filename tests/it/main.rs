@@ -27,6 +27,9 @@ mod exact;
 /// How a body is read, and the exchange behind an id, by the binary itself.
 mod explain;
 
+/// What fuzzing kept and found.
+mod fuzz;
+
 /// A tap that dies, hangs or runs out of room, and traffic that does not mind.
 mod isolation;
 

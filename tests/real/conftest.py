@@ -63,4 +63,5 @@ def start_driftd(started, tmp_path):
 def pytest_exception_interact(node, call, report):
     """A failure shows what the processes of the test wrote."""
     for process in getattr(node, "funcargs", {}).get("started", []):
-        report.sections.append((process.name, process.describe()))
+        if isinstance(process, processes.Process):
+            report.sections.append((process.name, process.describe()))

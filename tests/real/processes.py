@@ -136,6 +136,15 @@ class Gunicorn(Process):
         return answer
 
 
+class Uvicorn(Process):
+    """An ASGI app under uvicorn, on a port of the kernel's choice."""
+
+    def __init__(self, app, directory, env=None, options=()):
+        uvicorn = [sys.executable, "-m", "uvicorn", "--app-dir", HERE, "--port", "0"]
+        super().__init__([*uvicorn, *options, app], directory, env, name="uvicorn")
+        self.url = self.wait_for_output(r"Uvicorn running on (http://[\d.:]+)").group(1)
+
+
 def iris_app(directory, **options):
     """The mission's model server."""
     env = {"IRIS_CSV": str(REFERENCE_DATA / "iris.csv")}

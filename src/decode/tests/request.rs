@@ -213,3 +213,15 @@ fn rows_and_cells_per_exchange_are_bounded() {
         "too many rows: 4001, at most 1000 are read from one exchange"
     );
 }
+
+#[test]
+fn a_number_for_a_key_is_no_json() {
+    for body in [
+        r#"{Infinity: 1, "a": 2}"#,
+        r#"{"a": 2, -Infinity: 1}"#,
+        r#"[{"a": 2, 1e400: 1}]"#,
+    ] {
+        let reason = reason(body);
+        assert!(reason.starts_with("invalid JSON"), "{body}: {reason}");
+    }
+}

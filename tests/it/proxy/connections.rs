@@ -1,7 +1,8 @@
 //! Connections to the upstream: kept, given up in time, never trusted blindly.
 
+use std::io::{Read as _, Write as _};
 use std::num::NonZeroUsize;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, mpsc};
@@ -124,6 +125,53 @@ fn an_idle_upstream_connection_is_given_back() {
         end.recv_timeout(Duration::from_secs(20)).unwrap();
     }
     assert_eq!(origin.connections(), 2);
+}
+
+#[test]
+fn a_unix_upstream_with_a_full_backlog_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("upstream.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    // One connection may wait then.
+    rustix::net::listen(&listener, 0).unwrap();
+    let first = UnixStream::connect(&path).unwrap();
+    let proxy = setup(&format!("unix:{}", path.display())).run();
+    let mut client = proxy.client();
+    client.send(b"GET /predict HTTP/1.1\r\nhost: a\r\n\r\n");
+    eventually("the request has come", || {
+        proxy.seen.started.load(SeqCst) == 1
+    });
+    thread::sleep(Duration::from_millis(100));
+    // Ends with the process.
+    thread::spawn(move || {
+        drop(listener.accept().unwrap());
+        let (mut stream, _) = listener.accept().unwrap();
+        let ok = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+        stream.read_exact(&mut [0; 16]).unwrap();
+        stream.write_all(ok).unwrap();
+        thread::sleep(Duration::from_secs(60));
+    });
+    assert_eq!(client.answer().status(), 200);
+    drop(first);
+}
+
+#[test]
+fn what_an_upstream_says_unasked_is_nobodys_answer() {
+    let origin = Origin::new(|mut visit| {
+        while visit.request().is_some() {
+            visit.send(
+                "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok\
+                 HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison",
+            );
+        }
+    });
+    let proxy = setup(&origin.url()).run();
+    let mut client = proxy.client();
+    for _ in 0..50 {
+        client.send(&post(b"x"));
+        assert_eq!(client.answer().body, b"ok");
+    }
+    assert_eq!(origin.connections(), 50);
 }
 
 #[test]

@@ -130,6 +130,10 @@ fn framing_that_two_servers_may_read_in_two_ways_goes_nowhere() {
     let origin = Origin::echo();
     let proxy = setup(&origin.url()).run();
     for lines in [
+        "host: a\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n",
+        "host: a\r\ntransfer-encoding: chunked\r\ncontent-length: 4\r\n",
+        "host: a\r\ncontent-length: 4\r\nx: y\r\nTransfer-Encoding:\tCHUNKED\r\n",
+        "host: a\r\ntransfer-encoding: chunked\r\ncontent-length: x\r\n",
         "host: a\r\ntransfer-encoding: gzip, chunked\r\n",
         "host: a\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
         "host: a\r\ntransfer-encoding: identity\r\n",
@@ -137,6 +141,7 @@ fn framing_that_two_servers_may_read_in_two_ways_goes_nowhere() {
         "host: a\r\ncontent-length: -1\r\n",
         "host: a\r\nhost: b\r\ncontent-length: 0\r\n",
         "content-length: 0\r\n",
+        "host: a b\r\ncontent-length: 0\r\n",
     ] {
         let mut client = proxy.client();
         client.send(format!("POST /predict HTTP/1.1\r\n{lines}\r\n0\r\n\r\n").as_bytes());
@@ -148,30 +153,41 @@ fn framing_that_two_servers_may_read_in_two_ways_goes_nowhere() {
     proxy.settle();
 }
 
-/// hyper hides a length beside chunks from us, so this cannot be refused. What RFC 9112, 6.3
-/// asks for instead: chunks count, the length is not passed on, the connection closes.
+/// hyper hides a length beside chunks from us, so it is looked for in what the client sent, in
+/// whatever pieces that comes.
 #[test]
-fn a_length_beside_chunks_in_a_request_is_dropped_and_the_connection_closed() {
+fn a_length_beside_chunks_is_refused_and_what_came_before_it_is_served() {
     let origin = Origin::echo();
     let proxy = setup(&origin.url()).run();
+    let before = "POST /a HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n\
+                  2B;x=y\r\n\r\ncontent-length: 1\r\nto be just a body\r\n...\r\n0\r\n\r\n\
+                  PUT /b HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc";
     for lines in [
         "content-length: 4\r\ntransfer-encoding: chunked\r\n",
         "transfer-encoding: chunked\r\ncontent-length: 4\r\n",
     ] {
-        let mut client = proxy.client();
-        let head = format!("POST /predict HTTP/1.1\r\nhost: a\r\n{lines}\r\n");
-        client.send(
-            format!("{head}3\r\nabc\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n")
-                .as_bytes(),
-        );
-        assert_eq!(client.answer().body, b"abc");
-        assert!(client.is_closed());
-        let requests = origin.requests();
-        let request = requests.last().unwrap();
-        assert_eq!(request.header("content-length"), None);
-        assert!(!request.head.contains("smuggled"));
+        for size in [1, 7, 64, usize::MAX] {
+            let mut client = proxy.client();
+            let bytes = format!(
+                "{before}POST /c HTTP/1.1\r\nhost: a\r\n{lines}\r\n3\r\nabc\r\n0\r\n\r\n\
+                 GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n"
+            );
+            for piece in bytes.as_bytes().chunks(size.min(bytes.len())) {
+                client.send(piece);
+            }
+            assert_eq!(client.answer().body.len(), 43, "{lines}");
+            assert_eq!(client.answer().body, b"abc");
+            let refused = client.answer();
+            assert_eq!(refused.status(), 400, "{lines}");
+            assert_eq!(refused.header("connection").as_deref(), Some("close"));
+            assert!(client.is_closed());
+        }
     }
-    assert_eq!(origin.requests().len(), 2);
+    let requests = origin.requests();
+    assert_eq!(requests.len(), 16);
+    let clean = |head: &str| head.contains(" /a ") || head.contains(" /b ");
+    assert!(requests.iter().all(|request| clean(&request.head)));
+    proxy.settle();
 }
 
 #[test]
@@ -187,6 +203,18 @@ fn a_target_in_absolute_form_carries_the_host_that_counts() {
     assert_eq!(proxy.finished(1)[0].route, "/predict");
 }
 
+/// `GET predict` was once read as a host, and became `GET /` there.
+#[test]
+fn a_target_that_is_not_for_its_method_is_refused() {
+    let origin = Origin::echo();
+    let proxy = setup(&origin.url()).run();
+    for line in ["GET predict", "POST a:80", "GET *"] {
+        let answer = proxy.ask(format!("{line} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes());
+        assert_eq!(answer.status(), 400, "{line}");
+    }
+    assert_eq!(origin.connections(), 0);
+}
+
 #[test]
 fn tunnels_are_refused() {
     let origin = Origin::echo();
@@ -198,4 +226,39 @@ fn tunnels_are_refused() {
         Some("connect_refused")
     );
     assert_eq!(origin.connections(), 0);
+}
+
+#[test]
+fn a_target_that_is_neither_a_path_nor_an_url_is_refused() {
+    let origin = Origin::always("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    let proxy = setup(&origin.url()).run();
+    for target in ["GET model:80", "POST predict", "GET *"] {
+        let request = format!("{target} HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n");
+        assert_eq!(proxy.ask(request.as_bytes()).status(), 400, "{target}");
+    }
+    assert!(origin.requests().is_empty());
+    let asked = proxy.ask(b"OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n");
+    assert_eq!(asked.status(), 200);
+    assert!(origin.requests()[0].head.starts_with("OPTIONS * HTTP/1.1"));
+}
+
+#[test]
+fn a_target_or_host_that_two_may_read_in_two_ways_goes_nowhere() {
+    let origin = Origin::always("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    let proxy = setup(&origin.url()).run();
+    for head in [
+        "GET other:80 HTTP/1.1\r\nHost: public\r\n\r\n",
+        "GET other HTTP/1.1\r\nHost: public\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: public/other\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: user@public\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: public, other\r\n\r\n",
+    ] {
+        let answer = proxy.ask(head.as_bytes());
+        assert!(
+            answer.head.starts_with("HTTP/1.1 400 "),
+            "{head}: {}",
+            answer.head
+        );
+    }
+    assert!(origin.requests().is_empty());
 }

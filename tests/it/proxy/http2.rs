@@ -322,6 +322,44 @@ fn an_http1_upstream_gets_http1_with_host_and_one_cookie() {
 }
 
 #[test]
+fn a_connection_whose_answer_is_under_way_is_kept_for_later() {
+    let (go, held) = std::sync::mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let origin = Origin::new(move |mut visit| {
+        while let Some(request) = visit.request() {
+            visit.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no");
+            if request.head.starts_with("POST /hold") {
+                held.lock().unwrap().recv().unwrap();
+            }
+            visit.send("k");
+        }
+    });
+    let mut settings = setup(&origin.url());
+    settings.config.upstream_idle = PATIENCE;
+    let proxy = settings.run();
+    run(async {
+        let client = connect(proxy.address).await;
+        let ask = |path: &str| {
+            let mut client = client.clone();
+            let request = Request::post(format!("http://model.example{path}"));
+            let request = request.body(Full::new(Bytes::new()).boxed()).unwrap();
+            async move { client.send_request(request).await.unwrap().into_body() }
+        };
+        let held = ask("/hold").await;
+        // Goes past the first connection, which is busy.
+        ask("/predict").await.collect().await.unwrap();
+        go.send(()).unwrap();
+        held.collect().await.unwrap();
+        let held = ask("/hold").await;
+        ask("/predict").await.collect().await.unwrap();
+        go.send(()).unwrap();
+        held.collect().await.unwrap();
+    });
+    assert_eq!(origin.requests().len(), 4);
+    assert_eq!(origin.connections(), 2);
+}
+
+#[test]
 fn where_configured_everything_goes_over_http2() {
     let (upstream, url) = Grpc::start();
     let mut settings = setup(&url);

@@ -1,5 +1,6 @@
 //! What clients may take: each limit acts, says so, and spares whoever keeps to it.
 
+use std::io::ErrorKind;
 use std::num::NonZeroUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Mutex, mpsc};
@@ -273,6 +274,11 @@ fn a_client_that_takes_nothing_is_cut_and_a_slow_one_is_not() {
     assert!(sent < 400, "all of it was taken: {sent}");
     proxy.finished(1);
     assert_eq!(proxy.seen.limits(), [(Limit::WriteTimeout, 1)]);
+    // Else the kernel would keep for the client what it does not take.
+    eventually("a reset", || {
+        let error = deaf.stream.take_error().unwrap();
+        error.is_some_and(|error| error.kind() == ErrorKind::ConnectionReset)
+    });
     assert!(!deaf.answer().whole);
 
     let mut slow = proxy.client();

@@ -54,6 +54,22 @@ fn a_body_over_the_cap_is_cut_in_the_record_alone() {
 }
 
 #[test]
+fn what_a_client_invents_takes_no_room_beside_the_budget() {
+    let origin = Origin::echo();
+    let mut proxy = setup(&origin.url()).run();
+    let (method, coding) = ("M".repeat(20_000), "x".repeat(20_000));
+    let request = format!(
+        "{method} /predict HTTP/1.1\r\nhost: a\r\ncontent-encoding: {coding}\r\n\
+         content-length: 1\r\n\r\nx"
+    );
+    assert_eq!(proxy.ask(request.as_bytes()).status(), 200);
+    let exchange = &proxy.tapped(1)[0];
+    assert!(exchange.method.starts_with("MMM") && exchange.method.len() < 100);
+    let encoding = &exchange.request.encoding;
+    assert!(encoding.starts_with("xxx") && encoding.len() < 200);
+}
+
+#[test]
 fn a_full_queue_loses_records_and_nothing_else() {
     let origin = Origin::echo();
     let mut setup = setup(&origin.url());

@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use driftd::proxy::{ClientTls, ServerTls, TlsFiles};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -177,6 +178,57 @@ fn grpc_goes_over_http2_that_alpn_agreed_on() {
         assert_eq!(collected.unwrap().trailers().unwrap()["grpc-status"], "0");
     });
     assert_eq!(upstream.head(0).headers["content-type"], "application/grpc");
+}
+
+#[test]
+fn a_client_that_chose_http2_and_says_nothing_is_let_go() {
+    let issued = Issued::new();
+    let origin = Origin::always(OK);
+    for drain in [false, true] {
+        let mut settings = setup(&origin.url());
+        settings.config.tls = Some(issued.tls());
+        if !drain {
+            settings.config.limits.idle_timeout = Duration::from_millis(300);
+        }
+        let mut proxy = settings.run();
+        let mut config = issued.client(None);
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let mut silent = Secure::connect(&proxy, config).0;
+        silent.conn.complete_io(&mut silent.sock).unwrap();
+        let begun = Instant::now();
+        if drain {
+            proxy.shut_down();
+        }
+        // Our settings, then the end.
+        drop(silent.read_to_end(&mut Vec::new()));
+        assert!(begun.elapsed() < Duration::from_secs(5), "drain: {drain}");
+    }
+}
+
+#[test]
+fn those_who_wait_for_one_connection_wait_no_longer_than_one_would() {
+    let issued = Issued::new();
+    // Takes connections, and never shakes hands.
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = mute.local_addr().unwrap().port();
+    let mut settings = setup(&format!("https://localhost:{port}"));
+    let ca = issued.path("ca.pem");
+    settings.config.upstream_tls = Some(ClientTls::load(Some(&ca)).unwrap());
+    settings.config.connect_timeout = Duration::from_millis(500);
+    let proxy = settings.run();
+    let begun = Instant::now();
+    run(async {
+        let client = connect(proxy.address).await;
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..10 {
+            let mut client = client.clone();
+            calls.spawn(async move { client.send_request(whole("/predict", b"x")).await });
+        }
+        while let Some(answer) = calls.join_next().await {
+            assert_eq!(answer.unwrap().unwrap().status(), 504);
+        }
+    });
+    assert!(begun.elapsed() < Duration::from_secs(3));
 }
 
 #[test]

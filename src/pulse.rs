@@ -87,7 +87,7 @@ impl Pulse {
         let state = &*self.0;
         match state.stage.load(Ordering::Acquire) {
             PANICKED => return Some(format!("{} ended by a defect in driftd", state.name)),
-            BEATING if state.waiting.load(Ordering::Relaxed) == 0 => {}
+            BEATING if state.waiting.load(Ordering::Acquire) == 0 => {}
             _ => return None,
         }
         let last = Duration::from_millis(state.last.load(Ordering::Relaxed));

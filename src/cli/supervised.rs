@@ -38,7 +38,7 @@ async fn feed(notifier: &Notifier, vitals: &Vitals) -> Infallible {
     let period = notifier.watchdog();
     // A thread has half the period, so that a ping missed for a moment costs nothing.
     let (pause, within) = period.map_or((LOOK, LOOK * 6), |period| {
-        (LOOK.min(period / 4), SOONEST.max(period / 2))
+        ((period / 4).clamp(START, LOOK), SOONEST.max(period / 2))
     });
     let mut said = String::new();
     let mut told = false;

@@ -23,7 +23,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 UNITS = REPOSITORY / "systemd"
 
 # A thread may be silent for half of it.
-WATCHDOG = 6
+WATCHDOG = 5
 
 
 @pytest.fixture

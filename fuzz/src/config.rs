@@ -35,6 +35,9 @@ pub fn run(data: &[u8]) {
             config.admin_token = driftd::admin::TokenSource::None;
             config.warnings.clear();
             config.models.clear();
+            // Printed as an absolute path, so that the output may be kept anywhere.
+            let path = std::path::absolute(&config.window.path);
+            config.window.path = path.expect("a path that is not empty");
         }
         assert_eq!(format!("{one:?}"), format!("{other:?}"));
     });

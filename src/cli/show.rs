@@ -2,6 +2,7 @@
 //! the same, and what is stored.
 
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::toml::{line, list, quoted, string};
@@ -32,7 +33,7 @@ pub(super) fn show(args: RunArgs) -> Result<ExitCode, Failure> {
     println!(
         "\n# Stored, in {}: of every exchange its time, ids, route, status, latencies and sizes, and of\n\
          # each prediction the features and outputs above. Nothing else of a body is, and no header but {}.",
-        app.config().window.path.display(),
+        absolute(&app.config().window.path).display(),
         match app.config().headers.names().count() {
             0 => "the ids",
             _ => "those of tap.headers",
@@ -74,7 +75,7 @@ pub(super) fn effective(config: &Config) -> String {
         TokenSource::None => {}
         TokenSource::Given(_) => text += "# admin_token    = (configured; not shown)\n",
         TokenSource::File(path) => {
-            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            let path = absolute(path);
             text += &string("admin_token_file", &path.display().to_string());
         }
     }
@@ -100,7 +101,7 @@ pub(super) fn effective(config: &Config) -> String {
         }
     }
     text += "\n[window]\n";
-    let path = std::path::absolute(&window.path).unwrap_or_else(|_| window.path.clone());
+    let path = absolute(&window.path);
     text += &string("path", &path.display().to_string());
     text += &line("keep_rows", window.keep_rows);
     text += &string("keep_for", &duration(window.keep_for));
@@ -217,8 +218,7 @@ pub(super) fn model(
     }
     match &settings.reference {
         Some(reference) => {
-            let path =
-                std::path::absolute(&reference.path).unwrap_or_else(|_| reference.path.clone());
+            let path = absolute(&reference.path);
             text += &string("reference", &path.display().to_string());
             text += &line(
                 "missing",
@@ -250,4 +250,9 @@ pub(super) fn model(
         text += &line("min_effect", policy.min_effect);
     }
     text
+}
+
+/// The same place from any working directory: what is printed may be read from another one.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -170,8 +170,8 @@ ROWS = [
     hostile("no last chunk", chunks(b"3\r\nabc\r\n")),
     hostile("a body that is not all there", length(b"10")),
     hostile("a trailer that frames", chunks(
-        b"3\r\nabc\r\n0\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n") + get(),
-        watch=("content-length",), answers=2),
+        b"3\r\nabc\r\n0\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        watch=("content-length",)),
     # --- lines ---
     hostile("a header line ended by a line feed", b"GET /predict HTTP/1.1\r\nHost: a\nX: y\r\n\r\n"),
     hostile("a head of line feeds alone", b"GET /predict HTTP/1.1\nHost: a\n\n"),

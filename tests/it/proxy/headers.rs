@@ -249,6 +249,7 @@ fn a_target_or_host_that_two_may_read_in_two_ways_goes_nowhere() {
     for head in [
         "GET other:80 HTTP/1.1\r\nHost: public\r\n\r\n",
         "GET other HTTP/1.1\r\nHost: public\r\n\r\n",
+        "GET * HTTP/1.1\r\nHost: public\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: public/other\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: user@public\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: public, other\r\n\r\n",

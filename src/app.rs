@@ -12,6 +12,7 @@ mod models;
 mod monitoring;
 mod reload;
 mod status;
+mod vitals;
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
@@ -25,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::admin::Token;
 use crate::config::{Config, Model, Problem, Problems};
@@ -35,6 +36,7 @@ use crate::metrics::tap::TapCounters;
 use crate::metrics::traffic::Traffic;
 use crate::model::{Routes, Schema};
 use crate::proxy;
+use crate::pulse::Pulse;
 use crate::timestamp::Timestamp;
 use binding::Listeners;
 use certificates::Certificates;
@@ -44,6 +46,7 @@ use monitoring::{Monitoring, Shared};
 pub use reload::Reload;
 use reload::Request;
 use status::StatusSource;
+pub use vitals::{Started, Vitals};
 
 /// How much of the grace period, at its end, is for writing down what the tap still holds.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -74,6 +77,7 @@ pub struct Bound {
     token: Arc<ArcSwapOption<Token>>,
     reload: Reload,
     reloads: mpsc::Receiver<Request>,
+    vitals: watch::Sender<Option<Vitals>>,
 }
 
 /// The real addresses, also where port 0 was asked for.
@@ -230,6 +234,7 @@ impl App {
             certificates,
             listeners,
             report: Arc::default(),
+            vitals: watch::Sender::new(None),
             started: Timestamp::now(),
         })
     }
@@ -256,6 +261,12 @@ impl Bound {
         self.reload.clone()
     }
 
+    /// Where proof of life appears once every stage is spawned.
+    #[must_use]
+    pub fn vitals(&self) -> Started {
+        self.vitals.subscribe()
+    }
+
     /// Spawns every stage and serves until `shutdown` resolves; then drains. Traffic passes at once;
     /// the window is opened, and what it holds read back, meanwhile.
     ///
@@ -272,6 +283,7 @@ impl Bound {
             token,
             reload,
             reloads,
+            vitals,
         } = self;
         let Listeners {
             proxy,
@@ -325,7 +337,9 @@ impl Bound {
         let needed = serving.ready_needs_upstream.then(|| server.readiness());
         let ready = readiness(Arc::clone(&accepting), needed, names.clone());
         let sources = sources(&status, names, ready, token, changes)?;
-        let (stop_admin, admin_thread) = serve_admin(admin, metrics, sources)?;
+        let (own, pulse) = (shared.clone(), Pulse::new("driftd-admin"));
+        let (stop_admin, admin_thread) = serve_admin(admin, metrics, sources, pulse.clone())?;
+        let proof = Vitals::new(server.pulses(), pulse, own, addresses.clone());
         tracing::info!(
             proxy = %addresses.proxy,
             admin = %addresses.admin,
@@ -341,6 +355,7 @@ impl Bound {
             }
         })?;
         let reloader = spawn("driftd-reload", move || reloader.run(&reloads))?;
+        vitals.send_replace(Some(proof));
         let flush = FLUSH.min(serving.grace / 5);
         let deadline = Arc::new(OnceLock::new());
         let (signalled, grace) = (Arc::clone(&deadline), serving.grace);

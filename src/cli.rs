@@ -25,6 +25,7 @@ mod render;
 mod report;
 mod run;
 mod show;
+mod supervised;
 mod toml;
 
 use std::path::PathBuf;

@@ -7,14 +7,14 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | vocabulary | [`timestamp`], [`feature`], [`model`], [`exchange`] (each may use those before it) |
+//! | vocabulary | [`timestamp`], [`feature`], [`model`], [`exchange`], [`pulse`] (each may use those before it) |
 //! | core | [`drift`]: statistics and verdicts, numbers only |
 //! | codecs and catalogue | [`decode`]: bodies to rows; [`mod@reference`]: files to a reference; [`metrics`]: every series |
 //! | adapters | [`proxy`] (HTTP traffic and its tap), [`window`] (SQLite), [`admin`] (page, API, metrics) |
 //! | stages | [`recorder`]: exchanges into the window; [`monitor`]: the window into verdicts |
 //! | composition | [`mod@config`]: file, environment and flags into every module's own `Config` |
 //! | application | [`app`]: binds, spawns, drains |
-//! | around it | [`demo`], [`log`], [`shutdown`] |
+//! | around it | [`demo`], [`log`], [`service`], [`shutdown`] |
 //! | entry | [`cli`], then `main` |
 
 pub mod admin;
@@ -31,8 +31,10 @@ pub mod metrics;
 pub mod model;
 pub mod monitor;
 pub mod proxy;
+pub mod pulse;
 pub mod recorder;
 pub mod reference;
+pub mod service;
 pub mod shutdown;
 pub mod timestamp;
 pub mod window;

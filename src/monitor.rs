@@ -31,6 +31,7 @@ use crate::drift::memo::Memo;
 use crate::drift::report::{ModelReport, Report, SpanName};
 use crate::metrics::tap::TapCounters;
 use crate::model::{ModelName, Schema};
+use crate::pulse::{self, Pulse};
 use crate::timestamp::Timestamp;
 use crate::window::Window;
 pub use command::{Command, MOST_WAITING, Refused, Reply};
@@ -107,6 +108,8 @@ pub struct Links {
     pub durations: Arc<Durations>,
     /// The comparisons in force; only the monitor replaces them.
     pub lives: Arc<Lives>,
+    /// Proof that the monitor goes on.
+    pub pulse: Pulse,
 }
 
 /// How long the last check of each model took, for the metrics.
@@ -175,7 +178,8 @@ impl Monitor {
             links,
             memo: Memo::default(),
         };
-        monitor.check(now, &mut Pace::hurried());
+        let mut pace = Pace::hurried(&monitor.links.pulse);
+        monitor.check(now, &mut pace);
         for report in &monitor.links.report.load().models {
             if let (Some(shift), Some(reference)) = (report.detectable, &report.reference) {
                 let (model, rows) = (report.model.as_str(), reference.rows);
@@ -193,11 +197,16 @@ impl Monitor {
     /// give it a thread.
     pub fn run(mut self, commands: &Receiver<Command>) {
         lower_priority();
+        let pulse = self.links.pulse.clone();
+        let _beating = pulse.begin();
         let mut next = Instant::now() + self.config.every;
         let mut yields = true;
         loop {
             let wait = next.saturating_duration_since(Instant::now());
-            match commands.recv_timeout(wait) {
+            let received = commands.recv_timeout(wait.min(pulse::INTERVAL));
+            pulse.beat();
+            match received {
+                Err(RecvTimeoutError::Timeout) if wait > pulse::INTERVAL => continue,
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(command) => {
@@ -205,7 +214,7 @@ impl Monitor {
                     continue;
                 }
             }
-            let mut pace = Pace::gentle(commands, yields);
+            let mut pace = Pace::gentle(commands, &pulse, yields);
             // A defect in one check must not end all later ones.
             let check = AssertUnwindSafe(|| self.check(Timestamp::now(), &mut pace));
             if catch_unwind(check).is_err() {
@@ -225,7 +234,7 @@ impl Monitor {
             // A check that took longer than its interval does not run again at once.
             next = (next + self.config.every).max(Instant::now());
         }
-        self.save_rest();
+        pulse.waits(|| self.save_rest());
     }
 
     /// Tests of one check of all models: what the budget is shared by.
@@ -274,7 +283,9 @@ impl Monitor {
             return Some(Progress::Idle);
         }
         let (window, config, lives) = (&self.window, &self.config, &self.links.lives);
-        pace.slice(|| learning::learn(window, index, tracked, (config, lives), now))
+        let place = (config, &**lives);
+        let pulse = &self.links.pulse;
+        pace.slice(|| pulse.waits(|| learning::learn(window, index, tracked, place, now)))
     }
 
     fn check_model(
@@ -298,14 +309,10 @@ impl Monitor {
             ..
         } = &tracked.watched;
         let mut spans = match live {
-            Some(live) => select(
-                &self.window,
-                index,
-                live,
-                now,
-                &tracked.last,
-                self.config.season,
-            ),
+            Some(live) => self.links.pulse.waits(|| {
+                let season = self.config.season;
+                select(&self.window, index, live, now, &tracked.last, season)
+            }),
             None => Vec::new(),
         };
         let oldest = spans.first().and_then(|span| span.rows.first());
@@ -363,7 +370,8 @@ impl Monitor {
         }
         let mut spans: Vec<SpanName> = checked.decided.iter().map(|(name, _)| *name).collect();
         spans.push(SpanName::SinceReference);
-        save(&self.window, index, tracked, &report, &spans);
+        let save = || save(&self.window, index, tracked, &report, &spans);
+        self.links.pulse.waits(save);
         Some(report)
     }
 }

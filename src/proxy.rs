@@ -33,6 +33,7 @@ use crate::exchange::{DropReason, Outcome};
 use crate::metrics::connection::{Direction, Limit};
 use crate::metrics::traffic::Observation;
 use crate::model::Routes;
+use crate::pulse::Pulse;
 
 mod answer;
 mod body;
@@ -301,6 +302,12 @@ impl Proxy {
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         self.shared.readiness.clone()
+    }
+
+    /// Proof of life of every serving thread.
+    #[must_use]
+    pub fn pulses(&self) -> Vec<Pulse> {
+        self.shared.pulses.clone()
     }
 
     /// What tries the upstreams while no traffic does.

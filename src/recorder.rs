@@ -26,6 +26,7 @@ use crate::feature::{Cell, Role, Store};
 use crate::metrics::tap::TapCounters;
 use crate::model::{ModelName, Row, Schema};
 use crate::proxy::{TapReceiver, TapState, Tapped};
+use crate::pulse::Pulse;
 use crate::window::{Record, Window};
 use batch::{Batch, Head};
 pub use health::{Health, Watch};
@@ -68,6 +69,8 @@ pub struct Recorder {
     pub reasons: Reasons,
     /// Where it is told how recording goes.
     pub health: Health,
+    /// Proof that it goes on.
+    pub pulse: Pulse,
     /// One log line per exchange.
     pub log_exchanges: bool,
 }
@@ -111,6 +114,7 @@ impl Recorder {
         // Nothing more can be stored, and nobody waits any longer.
         let mut over = false;
         loop {
+            self.pulse.beat();
             let mut state = TapState::Open;
             let mut idle = false;
             // One by one: a body may hold many rows, and a batch is bounded by its rows.
@@ -134,7 +138,8 @@ impl Recorder {
                 }
             }
             let closed = state == TapState::Closed;
-            losses.watch(&self.counters, &self.window, closed);
+            let watch = || losses.watch(&self.counters, &self.window, closed);
+            self.pulse.waits(watch);
             if closed {
                 return;
             }
@@ -211,13 +216,14 @@ impl Recorder {
         let records = batch.seal();
         self.window.meet_fault("recorder-commit");
         // Held until the rows are appended: a new reference waits for the end of the batch.
-        let lives = self.lives.hold();
+        let lives = self.pulse.waits(|| self.lives.hold());
         let live = |model: usize| lives.get(model).and_then(Option::as_deref);
         let encoded: Vec<Vec<Arc<drift::Row>>> = (records.iter())
             .map(|record| encode(live(record.exchange.model), record))
             .collect();
         self.health.committing(true);
-        let committed = self.window.commit(Arc::clone(&records));
+        let commit = || self.window.commit(Arc::clone(&records));
+        let committed = self.pulse.waits(commit);
         self.health.committing(false);
         let committed = match committed {
             Ok(committed) => committed,

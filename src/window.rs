@@ -33,6 +33,7 @@ use crate::drift::current::Thinned;
 use crate::drift::report::{ModelReport, SpanName};
 use crate::exchange::{Exchange, Outcome};
 use crate::model::{ModelName, Row, Schema};
+use crate::pulse::Pulse;
 use crate::timestamp::Timestamp;
 
 mod accepted;
@@ -190,6 +191,7 @@ struct Shared {
     reader: reader::Reader,
     figures: Arc<[figures::Live]>,
     sender: SyncSender<writer::Message>,
+    pulse: Pulse,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -216,14 +218,17 @@ impl Window {
         let figures = found.writer.figures();
         let (sender, receiver) = sync_channel(QUEUE);
         let writer = found.writer;
+        let pulse = Pulse::new("window");
+        let own = pulse.clone();
         let thread = std::thread::Builder::new()
             .name("window".to_owned())
-            .spawn(move || writer.run(&receiver))
+            .spawn(move || writer.run(&receiver, &own))
             .map_err(|source| Error::Thread { source })?;
         let shared = Shared {
             reader: found.reader,
             figures,
             sender,
+            pulse,
             thread: Mutex::new(Some(thread)),
         };
         Ok(Opened {
@@ -388,6 +393,12 @@ impl Window {
             .get(model)
             .map(figures::Live::read)
             .unwrap_or_default()
+    }
+
+    /// Proof of life of the writer thread.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.shared.pulse.clone()
     }
 
     /// Bytes the db, -wal and -shm files take.

@@ -14,6 +14,7 @@ use crate::admin::{self, Changes, Token};
 use crate::metrics::Metrics;
 use crate::model::ModelName;
 use crate::proxy::{self, UpstreamState};
+use crate::pulse::{self, Pulse};
 
 /// Whether traffic should be sent here: not once `accepting` is false, and where `upstreams` are
 /// needed, not while one of theirs cannot be reached.
@@ -76,6 +77,7 @@ pub(super) fn serve_admin(
     admin: TcpListener,
     metrics: Option<TcpListener>,
     sources: Arc<admin::Sources>,
+    pulse: Pulse,
 ) -> Result<(tokio::sync::watch::Sender<()>, JoinHandle<()>), Error> {
     let (stop, stopped) = tokio::sync::watch::channel(());
     let thread_error = |source| Error::Thread {
@@ -90,6 +92,7 @@ pub(super) fn serve_admin(
         .build()
         .map_err(thread_error)?;
     let thread = spawn("driftd-admin", move || {
+        let _beating = pulse.begin();
         runtime.block_on(async move {
             let ended = |mut stopped: tokio::sync::watch::Receiver<()>| async move {
                 while stopped.changed().await.is_ok() {}
@@ -119,7 +122,16 @@ pub(super) fn serve_admin(
                     .await;
                 }
             };
-            tokio::join!(full, only);
+            let beats = async {
+                loop {
+                    pulse.beat();
+                    tokio::time::sleep(pulse::INTERVAL).await;
+                }
+            };
+            tokio::select! {
+                _ = async { tokio::join!(full, only) } => {}
+                () = beats => {}
+            }
         });
     })?;
     Ok((stop, thread))

@@ -23,6 +23,7 @@ use crate::exchange::DropReason;
 use crate::metrics::tap::TapCounters;
 use crate::monitor::{Command, Durations, Links, MOST_WAITING, Monitor, Watched};
 use crate::proxy::{ServerTls, TapReceiver, TapState};
+use crate::pulse::Pulse;
 use crate::recorder::{Health, Reasons, Recorded, Recorder};
 use crate::timestamp::Timestamp;
 use crate::window::Window;
@@ -56,8 +57,17 @@ pub(super) struct Shared {
     pub(super) commands: Commands,
     /// Reloads that failed.
     pub(super) failures: Arc<Failures>,
+    /// Proof of life of the two stages.
+    pub(super) pulses: Pulses,
     /// True from when what stood before the start can be shown, or it is known that it cannot.
     pub(super) settled: Arc<watch::Sender<bool>>,
+}
+
+/// Proof of life of the recorder's thread and of the monitor's.
+#[derive(Debug, Clone)]
+pub(super) struct Pulses {
+    pub(super) recorder: Pulse,
+    pub(super) monitor: Pulse,
 }
 
 /// Where the monitor takes commands, once it runs.
@@ -71,6 +81,8 @@ pub(super) struct Stages {
     window: Window,
     commands: Commands,
     health: Health,
+    /// Of the thread they run on.
+    pulse: Pulse,
     settled: Arc<watch::Sender<bool>>,
 }
 
@@ -92,6 +104,10 @@ impl Shared {
             window: Arc::default(),
             commands: Arc::default(),
             failures: Arc::new(Failures::new(models)),
+            pulses: Pulses {
+                recorder: Pulse::new("driftd-recorder"),
+                monitor: Pulse::new("driftd-monitor"),
+            },
             settled: Arc::new(watch::Sender::new(false)),
         }
     }
@@ -116,6 +132,7 @@ impl Monitoring {
             max_body: self.config.tap.max_body,
             reasons: shared.reasons,
             health: shared.health.clone(),
+            pulse: shared.pulses.recorder.clone(),
             log_exchanges: self.config.log_exchanges,
         };
         let monitor = Monitor::start(
@@ -127,6 +144,7 @@ impl Monitoring {
                 report: shared.report,
                 durations: shared.durations,
                 lives,
+                pulse: shared.pulses.monitor,
             },
             now,
         );
@@ -139,6 +157,7 @@ impl Monitoring {
             commands: shared.commands,
             settled: shared.settled,
             health: shared.health,
+            pulse: shared.pulses.recorder,
         }
     }
 
@@ -169,8 +188,10 @@ impl Monitoring {
     /// # Errors
     /// A window that cannot be had as driftd is configured.
     pub(super) fn open_and_run(mut self, tap: TapReceiver, now: Timestamp) -> Result<(), Error> {
-        match models::open_window(&self.config, &mut self.models, now) {
-            Ok(window) => self.stages(window, now).run(tap),
+        let pulse = self.shared.pulses.recorder.clone();
+        let _beating = pulse.begin();
+        match pulse.waits(|| models::open_window(&self.config, &mut self.models, now)) {
+            Ok(window) => pulse.waits(|| self.stages(window, now)).run(tap),
             Err(error) if may_work_later(&error) => {
                 let error = chain(&error);
                 tracing::error!(
@@ -191,7 +212,9 @@ impl Monitoring {
         let health = self.shared.health.clone();
         let _watch = health.watch();
         health.fails("the window cannot be opened yet".to_owned());
+        let pulse = self.shared.pulses.recorder.clone();
         loop {
+            pulse.beat();
             let counters = &self.shared.counters;
             let state = tap.drain(usize::MAX, |tapped| {
                 counters.dropped(tapped.exchange.model, DropReason::WindowError, 1);
@@ -202,11 +225,13 @@ impl Monitoring {
             if tried.elapsed() >= RETRY {
                 tried = Instant::now();
                 let now = Timestamp::now();
-                match models::open_window(&self.config, &mut self.models, now) {
+                let opened =
+                    pulse.waits(|| models::open_window(&self.config, &mut self.models, now));
+                match opened {
                     Ok(window) => {
                         tracing::info!("Window opened: recording begins");
                         health.works();
-                        return self.stages(window, now).run(tap);
+                        return pulse.waits(|| self.stages(window, now)).run(tap);
                     }
                     Err(error) => tracing::debug!(%error, "Window still cannot be opened"),
                 }
@@ -228,6 +253,7 @@ impl Stages {
             commands,
             settled,
             health,
+            pulse,
         } = self;
         let _watch = health.watch();
         let (sender, received) = mpsc::sync_channel(MOST_WAITING);
@@ -241,10 +267,11 @@ impl Stages {
         recorder.run(tap);
         // An error means that it has ended already.
         drop(sender.send(Command::Stop));
-        if monitor.is_ok_and(|thread: std::thread::JoinHandle<()>| thread.join().is_err()) {
+        let monitor = monitor.map(|thread| pulse.waits(|| thread.join()));
+        if monitor.is_ok_and(|ended| ended.is_err()) {
             tracing::error!("The monitor ended by a defect in driftd");
         }
-        window.close();
+        pulse.waits(|| window.close());
     }
 }
 

@@ -124,9 +124,13 @@ impl Reload {
         }
     }
 
-    /// Asks for it; what comes of it is in the log. Where several wait already, they will do.
-    pub fn ask(&self) {
-        drop(self.requests.try_send(Request::Reload(None)));
+    /// Asks for it and waits for its end; what came of it is in the log. Where several wait already,
+    /// they will do, and it is not waited for them.
+    pub async fn ask_and_wait(&self) {
+        if let Some(outcome) = self.ask_and_tell() {
+            // An error means that driftd is ending.
+            drop(outcome.await);
+        }
     }
 
     /// Asks for it with a reply; `None` where too many wait already, or driftd is ending.

@@ -4,11 +4,13 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
+use super::supervised;
 use super::{DemoArgs, Failure, RunArgs};
 use crate::app::App;
 use crate::demo;
 use crate::log;
 use crate::proxy::Address;
+use crate::service::Notifier;
 use crate::shutdown::{Hangups, Signals};
 
 pub(super) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
@@ -27,6 +29,8 @@ pub(super) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
         let mut hangups = Hangups::listen().context("cannot listen for SIGHUP")?;
         let bound = app.bind().await?;
         let reload = bound.reload();
+        let notifier = &Notifier::from_env();
+        let telling = supervised::tell(notifier, bound.vitals());
         let addresses = bound.addresses();
         match &addresses.proxy {
             Address::Tcp(address) => println!("proxy  {scheme}://{address}"),
@@ -37,6 +41,7 @@ pub(super) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
         let watch = async move {
             let name = signals.next().await;
             tracing::info!(signal = name, "Draining; a second signal ends it at once");
+            notifier.stopping();
             drop(first);
             signals.next().await;
         };
@@ -46,12 +51,15 @@ pub(super) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
         let reloading = async move {
             loop {
                 hangups.next().await;
-                reload.ask();
+                notifier.reloading();
+                reload.ask_and_wait().await;
+                notifier.ready();
             }
         };
         tokio::select! {
             served = serve => served.map(|()| ExitCode::SUCCESS).map_err(Failure::from),
             () = reloading => unreachable!("it waits for signals without end"),
+            never = telling => match never {},
             () = watch => {
                 tracing::warn!("Second signal: ended without draining");
                 Ok(ExitCode::FAILURE)

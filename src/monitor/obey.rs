@@ -55,7 +55,8 @@ impl Monitor {
         let fresh = next.propose(&shown, feature, terms, now)?;
         let mut ended = tracked.ended.clone();
         ended.extend(next.add(fresh.clone(), now));
-        self.window.save_accepted(index, ended, fresh.clone())?;
+        let save = || self.window.save_accepted(index, ended, fresh.clone());
+        self.links.pulse.waits(save)?;
         tracked.ended.clear();
         tracked.accepted = next;
         for Acceptance { feature, test, .. } in &fresh {
@@ -86,7 +87,8 @@ impl Monitor {
         let mut next = tracked.accepted.clone();
         let ended = next.take_back(&shown, feature, by, now)?;
         let all = [&tracked.ended[..], &ended[..]].concat();
-        self.window.save_accepted(index, all, Vec::new())?;
+        let save = || self.window.save_accepted(index, all, Vec::new());
+        self.links.pulse.waits(save)?;
         tracked.ended.clear();
         tracked.accepted = next;
         let model = tracked.watched.name.as_str();
@@ -100,11 +102,14 @@ impl Monitor {
         let tracked = self.models.get_mut(index).ok_or(Refused::Unchecked)?;
         let (version, hash) = (tracked.watched.version.clone(), reference.hash.clone());
         let (window, place) = (&self.window, (&self.config, &*self.links.lives));
-        tracked.replace(index, reference, place, now, || {
+        let begin = || {
             let begun = window.begin_reference(index, &version, &hash, now);
             begun.map(|_first_row| ())
-        })?;
-        if let Some(report) = self.check_model(index, now, &mut Pace::hurried()) {
+        };
+        let replace = || tracked.replace(index, reference, place, now, begin);
+        self.links.pulse.waits(replace)?;
+        let mut pace = Pace::hurried(&self.links.pulse);
+        if let Some(report) = self.check_model(index, now, &mut pace) {
             self.put(index, report);
         }
         Ok(())

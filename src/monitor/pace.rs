@@ -3,6 +3,8 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
+use crate::pulse::{self, Pulse};
+
 use super::command::{Command, MOST_WAITING};
 
 /// Rest per unit of work: a tenth of one core at most goes into checks.
@@ -12,6 +14,7 @@ const REST: u32 = 9;
 #[derive(Debug)]
 pub(super) struct Pace<'a> {
     commands: Option<&'a Receiver<Command>>,
+    pulse: Pulse,
     /// Commands that came meanwhile. While one waits there is no rest: a person waits for its reply.
     waiting: Vec<Command>,
     /// Whether the first command ends the check.
@@ -21,9 +24,10 @@ pub(super) struct Pace<'a> {
 
 impl<'a> Pace<'a> {
     /// No rests: before traffic is served, or for a person who waits.
-    pub(super) const fn hurried() -> Self {
+    pub(super) fn hurried(pulse: &Pulse) -> Self {
         Self {
             commands: None,
+            pulse: pulse.clone(),
             waiting: Vec::new(),
             yields: false,
             stopped: false,
@@ -31,9 +35,10 @@ impl<'a> Pace<'a> {
     }
 
     /// Rests after every slice. A command ends the check where it `yields`, else its rests.
-    pub(super) const fn gentle(commands: &'a Receiver<Command>, yields: bool) -> Self {
+    pub(super) fn gentle(commands: &'a Receiver<Command>, pulse: &Pulse, yields: bool) -> Self {
         Self {
             commands: Some(commands),
+            pulse: pulse.clone(),
             waiting: Vec::new(),
             yields,
             stopped: false,
@@ -44,6 +49,7 @@ impl<'a> Pace<'a> {
     pub(super) fn slice<T>(&mut self, work: impl FnOnce() -> T) -> Option<T> {
         let started = Instant::now();
         let done = work();
+        self.pulse.beat();
         self.rest(started.elapsed() * REST);
         (!self.stopped && !self.interrupted()).then_some(done)
     }
@@ -63,10 +69,26 @@ impl<'a> Pace<'a> {
         self.waiting
     }
 
-    fn rest(&mut self, rest: Duration) {
+    fn rest(&mut self, mut rest: Duration) {
         let Some(commands) = self.commands else {
             return;
         };
+        // A rest may be long: it goes in pieces, with a sign of life after each.
+        while rest > pulse::INTERVAL && self.waiting.is_empty() {
+            match commands.recv_timeout(pulse::INTERVAL) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => {
+                    self.stopped = true;
+                    return;
+                }
+                Ok(command) => {
+                    self.waiting.push(command);
+                    return;
+                }
+            }
+            self.pulse.beat();
+            rest = rest.saturating_sub(pulse::INTERVAL);
+        }
         let next = match self.waiting.len() {
             0 => commands.recv_timeout(rest).map_err(|error| match error {
                 RecvTimeoutError::Timeout => TryRecvError::Empty,
@@ -98,6 +120,10 @@ mod tests {
         }
     }
 
+    fn pulse() -> Pulse {
+        Pulse::new("monitor")
+    }
+
     fn busy(time: Duration) {
         let began = Instant::now();
         while began.elapsed() < time {}
@@ -107,7 +133,7 @@ mod tests {
     fn work_takes_a_tenth_of_the_time() {
         let (_keep, commands) = mpsc::channel();
         let started = Instant::now();
-        Pace::gentle(&commands, false).slice(|| busy(Duration::from_millis(2)));
+        Pace::gentle(&commands, &pulse(), false).slice(|| busy(Duration::from_millis(2)));
         assert!(started.elapsed() >= Duration::from_millis(20));
     }
 
@@ -115,18 +141,18 @@ mod tests {
     fn a_stop_ends_the_check() {
         let (hang_up, commands) = mpsc::channel();
         hang_up.send(Command::Stop).unwrap();
-        let mut pace = Pace::gentle(&commands, false);
+        let mut pace = Pace::gentle(&commands, &pulse(), false);
         assert_eq!(pace.slice(|| 1), None);
         assert!(pace.stopped());
         drop(hang_up);
-        assert_eq!(Pace::gentle(&commands, false).slice(|| 1), None);
-        assert_eq!(Pace::hurried().slice(|| 1), Some(1));
+        assert_eq!(Pace::gentle(&commands, &pulse(), false).slice(|| 1), None);
+        assert_eq!(Pace::hurried(&pulse()).slice(|| 1), Some(1));
     }
 
     #[test]
     fn a_command_ends_a_check_that_yields() {
         let (sender, commands) = mpsc::channel();
-        let mut pace = Pace::gentle(&commands, true);
+        let mut pace = Pace::gentle(&commands, &pulse(), true);
         assert_eq!(pace.slice(|| 1), Some(1));
         sender.send(command()).unwrap();
         assert_eq!(pace.slice(|| busy(Duration::from_millis(1))), None);
@@ -137,7 +163,7 @@ mod tests {
     #[test]
     fn a_command_ends_the_rests_and_a_stop_still_gets_through() {
         let (sender, commands) = mpsc::channel();
-        let mut pace = Pace::gentle(&commands, false);
+        let mut pace = Pace::gentle(&commands, &pulse(), false);
         sender.send(command()).unwrap();
         let started = Instant::now();
         for _ in 0..20 {
@@ -150,5 +176,26 @@ mod tests {
         assert_eq!(pace.slice(|| 1), Some(1));
         assert_eq!(pace.slice(|| 1), None);
         assert_eq!(pace.into_waiting().len(), 2);
+    }
+
+    #[test]
+    fn a_long_rest_shows_life_and_a_stop_ends_it() {
+        let (sender, commands) = mpsc::channel();
+        let pulse = pulse();
+        let _beating = pulse.begin();
+        let own = pulse.clone();
+        let watch = std::thread::spawn(move || {
+            // Within a rest of 27 s, after three beats are due.
+            std::thread::sleep(pulse::INTERVAL * 4);
+            let trouble = own.trouble(pulse::INTERVAL * 2);
+            sender.send(Command::Stop).unwrap();
+            trouble
+        });
+        let started = Instant::now();
+        let mut pace = Pace::gentle(&commands, &pulse, false);
+        pace.rest(Duration::from_secs(27));
+        assert!(pace.stopped());
+        assert!(started.elapsed() < Duration::from_secs(20));
+        assert_eq!(watch.join().unwrap(), None);
     }
 }

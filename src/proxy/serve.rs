@@ -86,14 +86,17 @@ fn start(
     };
     let (sockets, accepted) = mpsc::channel(HANDED_OUT);
     let (done, drained) = oneshot::channel();
+    let pulse = shared.pulses.get(number).cloned();
+    let pulse = pulse.expect("there is one for each thread");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(failed)?;
     let serve = move || {
+        let _beating = pulse.begin();
         let worker = Rc::new(Worker::new(shared, observer, tap));
         let local = LocalSet::new();
-        let result = local.block_on(&runtime, worker.run(accepted, phase));
+        let result = local.block_on(&runtime, worker.run(accepted, phase, &pulse));
         // The tasks that drive upstream connections go with it, and what they hold of exchanges.
         drop(local);
         // A name that is still being looked up must not hold the drain up.

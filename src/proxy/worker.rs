@@ -27,6 +27,7 @@ use super::upstream::Resolved;
 use super::{Config, Drained, Exclude, Readiness, SharedObserver, Upstream};
 use crate::metrics::connection::Limit;
 use crate::model::Routes;
+use crate::pulse::{self, Pulse};
 
 /// What a client is told whose head took too long; hyper has no word for it.
 const HEADER_TIMEOUT: &[u8] =
@@ -44,6 +45,8 @@ pub(super) struct Shared {
     pub(super) upstreams: Vec<Upstream>,
     pub(super) models: Vec<Model>,
     pub(super) readiness: Readiness,
+    /// Proof of life of each thread.
+    pub(super) pulses: Vec<Pulse>,
     /// Exchanges under way.
     in_flight: AtomicUsize,
 }
@@ -107,6 +110,9 @@ impl Shared {
         let by_model = models.iter().map(|model| model.upstream).collect();
         Self {
             readiness: Readiness::new(upstreams.len(), by_model),
+            pulses: (0..config.threads.get())
+                .map(|number| Pulse::new(format!("proxy-{number}")))
+                .collect(),
             config,
             routes,
             upstreams,
@@ -177,9 +183,11 @@ impl Worker {
         self: Rc<Self>,
         mut sockets: mpsc::Receiver<Accepted>,
         mut phase: watch::Receiver<Phase>,
+        pulse: &Pulse,
     ) -> Drained {
         let mut connections = JoinSet::new();
-        let mut tick = time::interval(self.shared.config.upstream_idle.max(SHORTEST_TICK));
+        let idle = self.shared.config.upstream_idle;
+        let mut tick = time::interval(idle.clamp(SHORTEST_TICK, pulse::INTERVAL));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let deadline = loop {
             tokio::select! {
@@ -187,7 +195,10 @@ impl Worker {
                     connections.spawn_local(Rc::clone(&self).connection(accepted));
                 }
                 Some(_) = connections.join_next() => {}
-                _ = tick.tick() => self.prune(),
+                _ = tick.tick() => {
+                    pulse.beat();
+                    self.prune();
+                }
                 changed = phase.changed() => match *phase.borrow_and_update() {
                     _ if changed.is_err() => break Instant::now(),
                     Phase::Serving => {}
@@ -200,7 +211,8 @@ impl Worker {
             connections.spawn_local(Rc::clone(&self).connection(accepted));
         }
         sockets.close();
-        self.drain(connections, phase, deadline).await
+        self.drain(connections, phase, (deadline, tick, pulse))
+            .await
     }
 
     /// Waits for the connections to end, cuts what is left at the deadline or when nobody waits.
@@ -208,7 +220,7 @@ impl Worker {
         &self,
         mut connections: JoinSet<()>,
         mut phase: watch::Receiver<Phase>,
-        deadline: Instant,
+        (deadline, mut tick, pulse): (Instant, time::Interval, &Pulse),
     ) -> Drained {
         while connections.try_join_next().is_some() {}
         self.draining.set(true);
@@ -228,6 +240,7 @@ impl Worker {
                     Some(_) => drained.completed += 1,
                     None => break,
                 },
+                _ = tick.tick() => pulse.beat(),
                 () = &mut cut => {
                     drained.aborted = connections.len();
                     self.cutting.set(true);

@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 
 use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior};
 
 use crate::drift::accept::{Acceptance, Ended};
 use crate::drift::alarm::Alarms;
 use crate::drift::current::Thinned;
+use crate::pulse::{self, Pulse};
 use crate::timestamp::Timestamp;
 
 use super::exchanges::{self, Place};
@@ -187,33 +188,40 @@ impl Writer {
     ///
     /// A defect costs the message it was met in, which goes unanswered: its transaction is rolled
     /// back as it is dropped, and the connection serves the next one.
-    pub(super) fn run(mut self, messages: &Receiver<Message>) {
-        let mut more = self.whole(|writer| writer.retain(0)).unwrap_or(false);
+    pub(super) fn run(mut self, messages: &Receiver<Message>, pulse: &Pulse) {
+        let _beating = pulse.begin();
+        let mut more = pulse.waits(|| self.go_on());
         loop {
             let message = if more {
-                match messages.try_recv() {
-                    Ok(message) => message,
-                    Err(TryRecvError::Disconnected) => return,
-                    Err(TryRecvError::Empty) => {
-                        more = self.whole(|writer| writer.retain(0)).unwrap_or(false);
-                        continue;
-                    }
-                }
+                messages.try_recv().map_err(|error| match error {
+                    TryRecvError::Empty => RecvTimeoutError::Timeout,
+                    TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
+                })
             } else {
-                match messages.recv() {
-                    Ok(message) => message,
-                    Err(_) => return,
-                }
+                messages.recv_timeout(pulse::INTERVAL)
             };
-            if let Message::Stop { clean } = message {
-                if clean {
-                    self.finish();
+            pulse.beat();
+            match message {
+                Ok(Message::Stop { clean }) => {
+                    if clean {
+                        pulse.waits(|| self.finish());
+                    }
+                    return;
                 }
-                return;
+                Ok(message) => {
+                    let served = pulse.waits(|| self.whole(|writer| writer.serve(message)));
+                    more = served.unwrap_or(false);
+                }
+                Err(RecvTimeoutError::Timeout) if more => more = pulse.waits(|| self.go_on()),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
             }
-            let served = self.whole(|writer| writer.serve(message));
-            more = served.unwrap_or(false);
         }
+    }
+
+    /// One bounded pass of retention; whether it has more to do.
+    fn go_on(&mut self) -> bool {
+        self.whole(|writer| writer.retain(0)).unwrap_or(false)
     }
 
     /// What `work` comes to; `None` where it met a defect.

@@ -6,14 +6,17 @@ use std::path::{Path, PathBuf};
 /// The layers: a module imports only from rows above its own. The modules of a row marked `ordered`
 /// may also import those before them in the row.
 const LAYERS: &[(&[&str], bool)] = &[
-    (&["timestamp", "feature", "model", "exchange"], true),
+    (
+        &["timestamp", "feature", "model", "exchange", "pulse"],
+        true,
+    ),
     (&["drift"], false),
     (&["decode", "reference", "metrics"], false),
     (&["proxy", "window", "admin"], false),
     (&["recorder", "monitor"], false),
     (&["config"], false),
     (&["app"], false),
-    (&["demo", "log", "shutdown"], false),
+    (&["demo", "log", "service", "shutdown"], false),
     (&["cli"], false),
 ];
 

@@ -23,13 +23,11 @@ use crate::peers::Found;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Seconds this process's first thread was on a processor: other programs on the machine, which
+/// Seconds this thread was on a processor: other programs on the machine, which
 /// take it away for a while, do not count.
 fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
-    let nanoseconds = stat.split_whitespace().next().and_then(|n| n.parse().ok());
-    let nanoseconds: f64 = nanoseconds.expect("Linux counts the time of a thread");
-    nanoseconds / 1e9
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 /// A reference and the rows compared with it.

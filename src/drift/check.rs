@@ -35,8 +35,8 @@ use super::values::Values;
 use wiring::Wire;
 
 /// Tracks taken out of the rows together: neighbouring values of a row share a line of the cache,
-/// and rows lie apart. The codes of these take 2 MB where 10,000 rows are compared.
-const TOGETHER: usize = 48;
+/// and rows lie apart. The codes of these take 1.3 MB where 10,000 rows are compared.
+const TOGETHER: usize = 32;
 
 /// What is checked, the same from check to check.
 #[derive(Debug, Clone, Copy)]

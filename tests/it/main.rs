@@ -42,6 +42,9 @@ mod profile;
 /// The proxy, by raw bytes against upstreams that record bytes.
 mod proxy;
 
+/// Random numbers for the tests of the engine.
+mod random;
+
 /// References that change while traffic runs.
 mod reload;
 

@@ -19,3 +19,5 @@ mod tap;
 mod tls;
 mod upgrades;
 mod wire;
+
+pub(crate) use harness::eventually;

@@ -16,6 +16,8 @@ use driftd::model::ModelName;
 use driftd::reference::{self, Loaded};
 use driftd::timestamp::Timestamp;
 
+use super::random::Random;
+
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// 2026-11-16T00:00:00Z in seconds: `date -u -d 2026-11-16 +%s`.
@@ -190,22 +192,7 @@ fn the_figures_of_the_same_hours_are_those_of_scipy() {
     near(ks.p_value, 6.618_446_299_795_082e-18);
 }
 
-/// splitmix64, and normal numbers of it by Box and Muller.
-struct Random(u64);
-
 impl Random {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (((z ^ (z >> 31)) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
-    }
-
-    fn normal(&mut self) -> f64 {
-        let radius = (-2.0 * self.uniform().ln()).sqrt();
-        radius * (std::f64::consts::TAU * self.uniform()).cos()
-    }
-
     /// Normal numbers around a cycle of ±1 that goes round with the day.
     fn at(&mut self, second: i64) -> f64 {
         let phase = (second % 86_400) as f64 / 86_400.0;

@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::app::{Driftd, PATIENCE, SETTINGS, exchange, model_server, write_reference};
 use super::cli::driftd;
+use super::proxy::eventually;
 
 /// A driftd in a process of its own.
 struct Process {
@@ -61,15 +62,12 @@ impl Process {
     }
 
     fn ended(mut self) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                assert!(status.success(), "{status}");
-                return;
-            }
-            assert!(Instant::now() < deadline, "it does not end");
-            thread::sleep(Duration::from_millis(2));
-        }
+        let mut status = None;
+        eventually("its end", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        assert!(status.unwrap().success(), "{status:?}");
     }
 }
 
@@ -103,12 +101,8 @@ fn a_restart_on_an_inherited_socket_loses_no_connection() {
     let start = || Process::start(at, Some(listener.try_clone().unwrap().into()), &arguments);
     let (stop, answered) = (AtomicBool::new(false), AtomicU64::new(0));
     let more = |count: u64| {
-        let deadline = Instant::now() + PATIENCE;
         let wanted = answered.load(SeqCst) + count;
-        while answered.load(SeqCst) < wanted {
-            assert!(Instant::now() < deadline, "no answers come");
-            thread::sleep(Duration::from_millis(1));
-        }
+        eventually("more answers", || answered.load(SeqCst) >= wanted);
     };
     thread::scope(|scope| {
         let clients: Vec<_> = (0..4)

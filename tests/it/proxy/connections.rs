@@ -141,18 +141,20 @@ fn a_unix_upstream_with_a_full_backlog_is_waited_for() {
     eventually("the request has come", || {
         proxy.seen.started.load(SeqCst) == 1
     });
+    // Nothing shows that it found the backlog full: time must pass in which it would have been refused.
     thread::sleep(Duration::from_millis(100));
-    // Ends with the process.
-    thread::spawn(move || {
+    let upstream = thread::spawn(move || {
         drop(listener.accept().unwrap());
         let (mut stream, _) = listener.accept().unwrap();
         let ok = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
         stream.read_exact(&mut [0; 16]).unwrap();
         stream.write_all(ok).unwrap();
-        thread::sleep(Duration::from_secs(60));
+        // Until driftd lets the connection go.
+        let _ = stream.read_to_end(&mut Vec::new());
     });
     assert_eq!(client.answer().status(), 200);
-    drop(first);
+    drop((client, first, proxy));
+    upstream.join().unwrap();
 }
 
 #[test]

@@ -149,6 +149,7 @@ fn limits_table(limits: &Limits, max_connections: Option<NonZeroUsize>) -> Strin
         idle_timeout,
         body_timeout,
         write_timeout,
+        tunnel_timeout,
         upstream_keepalive,
         forwarded,
     } = limits;
@@ -163,6 +164,8 @@ fn limits_table(limits: &Limits, max_connections: Option<NonZeroUsize>) -> Strin
     text += &string("idle_timeout", &duration(*idle_timeout));
     text += &string("body_timeout", &duration(*body_timeout));
     text += &string("write_timeout", &duration(*write_timeout));
+    let tunnel_timeout = tunnel_timeout.map_or_else(|| "off".to_owned(), duration);
+    text += &string("tunnel_timeout", &tunnel_timeout);
     text += &line("upstream_keepalive", upstream_keepalive);
     text + &string("forwarded", forwarded.as_str())
 }

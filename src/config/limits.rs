@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use super::section::Section;
+use super::section::{Section, parse_duration};
 use crate::proxy::{Forwarded, Limits};
 
 /// The table as read.
@@ -43,6 +43,11 @@ pub(super) fn read(mut section: Section<'_>) -> Proxy {
     let idle_timeout = time("idle_timeout", usual.idle_timeout);
     let body_timeout = time("body_timeout", usual.body_timeout);
     let write_timeout = time("write_timeout", usual.write_timeout);
+    let right = "a duration such as \"1h\", or \"off\"";
+    let tunnel_timeout = section.parse("tunnel_timeout", right, |text| match text {
+        "off" => Ok(None),
+        text => parse_duration(text).map(Some),
+    });
     let upstream_keepalive = section.boolean("upstream_keepalive");
     section.finish();
     Proxy {
@@ -54,6 +59,7 @@ pub(super) fn read(mut section: Section<'_>) -> Proxy {
             idle_timeout,
             body_timeout,
             write_timeout,
+            tunnel_timeout: tunnel_timeout.unwrap_or(usual.tunnel_timeout),
             upstream_keepalive: upstream_keepalive.unwrap_or(usual.upstream_keepalive),
             forwarded: forwarded.unwrap_or(usual.forwarded),
         },

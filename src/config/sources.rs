@@ -45,6 +45,7 @@ const ENVIRONMENT_KEYS: &[&str] = &[
     "proxy.idle_timeout",
     "proxy.body_timeout",
     "proxy.write_timeout",
+    "proxy.tunnel_timeout",
     "proxy.upstream_keepalive",
     "proxy.forwarded",
     "drift.every",

@@ -72,6 +72,7 @@ fn the_documented_file_is_read_whole() {
         idle_timeout       = "2m"
         body_timeout       = "20s"
         write_timeout      = "30s"
+        tunnel_timeout     = "off"
         upstream_keepalive = false
         forwarded          = "replace"
         [drift]
@@ -119,6 +120,7 @@ fn the_documented_file_is_read_whole() {
         idle_timeout: seconds(120),
         body_timeout: seconds(20),
         write_timeout: seconds(30),
+        tunnel_timeout: None,
         upstream_keepalive: false,
         forwarded: crate::proxy::Forwarded::Replace,
     };
@@ -157,6 +159,10 @@ fn limits_that_cannot_be_are_refused_and_the_usual_ones_stand_elsewhere() {
         ("max_headers = 40000", "a whole number from 1 to 10000"),
         ("idle_timeout = \"0s\"", "a duration such as"),
         ("write_timeout = \"off\"", "a duration such as"),
+        (
+            "tunnel_timeout = \"0s\"",
+            "a duration such as \"1h\", or \"off\"",
+        ),
         ("upstream_keepalive = \"off\"", "true or false"),
         ("forwarded = \"yes\"", "\"append\", \"off\" or \"replace\""),
     ] {

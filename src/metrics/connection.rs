@@ -22,6 +22,8 @@ pub enum Limit {
     BodyTimeout,
     /// A client took nothing of its answer: cut.
     WriteTimeout,
+    /// Nothing passed through a tunnel: cut.
+    TunnelTimeout,
 }
 
 /// Which way bytes pass through a tunnel.
@@ -59,7 +61,7 @@ pub(super) struct ConnectionTotals {
 
 impl Limit {
     /// Every limit, in the order of the exposition.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::MaxConnections,
         Self::MaxInFlight,
         Self::MaxHead,
@@ -68,6 +70,7 @@ impl Limit {
         Self::IdleTimeout,
         Self::BodyTimeout,
         Self::WriteTimeout,
+        Self::TunnelTimeout,
     ];
 
     /// The word used in labels and in the configuration.
@@ -82,6 +85,7 @@ impl Limit {
             Self::IdleTimeout => "idle_timeout",
             Self::BodyTimeout => "body_timeout",
             Self::WriteTimeout => "write_timeout",
+            Self::TunnelTimeout => "tunnel_timeout",
         }
     }
 }

@@ -207,6 +207,7 @@ fn what_befalls_connections_is_summed_over_threads() {
     for line in [
         "driftd_proxy_limit_total{limit=\"max_head\"} 2",
         "driftd_proxy_limit_total{limit=\"write_timeout\"} 0",
+        "driftd_proxy_limit_total{limit=\"tunnel_timeout\"} 0",
         "driftd_proxy_malformed_total 2",
         "driftd_proxy_tunnels 1",
         "driftd_proxy_tunnel_bytes_total{direction=\"request\"} 20",

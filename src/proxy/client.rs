@@ -113,9 +113,9 @@ impl Client {
         match ended {
             Ok(()) => match self.tunnel.take() {
                 Some(tunnel) => {
-                    self.deadlines.tunnel();
                     self.framing.borrow_mut().stop();
-                    tunnel.run(io, parts.read_buf, &self.worker.observer).await;
+                    let (early, observer) = (parts.read_buf, &self.worker.observer);
+                    tunnel.run(io, early, observer, &self.deadlines).await;
                 }
                 // hyper leaves it open where a switch of protocols was asked for.
                 None => drop(io.shutdown().await),

@@ -16,12 +16,16 @@ use crate::metrics::connection::Limit;
 /// not see the end, while a body waits for the upstream or another request stands in the buffer.
 const HANG_UP_CHECK: Duration = Duration::from_secs(1);
 
+/// When to look again at what may wait for ever.
+const FOR_EVER: Duration = Duration::from_secs(365 * 86_400);
+
 /// What a connection waits for, and since when.
 #[derive(Debug)]
 pub(super) struct Deadlines {
     header: Duration,
     idle: Duration,
     write: Duration,
+    idle_tunnel: Option<Duration>,
     /// Exchanges whose answer is not over.
     busy: Cell<usize>,
     /// The first byte of a head has come.
@@ -60,6 +64,7 @@ impl Deadlines {
             header: limits.header_timeout,
             idle: limits.idle_timeout,
             write: limits.write_timeout,
+            idle_tunnel: limits.tunnel_timeout,
             busy: Cell::new(0),
             head: Cell::new(false),
             since: Cell::new(Instant::now()),
@@ -128,6 +133,12 @@ impl Deadlines {
     /// From now on bytes pass unread.
     pub(super) fn tunnel(&self) {
         self.tunnel.set(true);
+        self.tunnelled();
+    }
+
+    /// Bytes passed through the tunnel.
+    pub(super) fn tunnelled(&self) {
+        self.since.set(Instant::now());
     }
 
     /// Whether the client may be sending still, so that closing at once could cost it our answer.
@@ -138,14 +149,15 @@ impl Deadlines {
     /// Whether the connection waits for the rest of a request's head, and not for its client to
     /// take the answer before: what is written now would stand in the midst of that.
     pub(super) fn within_head(&self) -> bool {
-        self.head.get() && self.busy.get() == 0 && self.stalled.get().is_none()
+        let waits = self.busy.get() == 0 && self.stalled.get().is_none();
+        self.head.get() && waits && !self.tunnel.get()
     }
 
     /// When to look again.
     pub(super) fn next(&self, now: Instant) -> Instant {
         match (self.stalled.get(), self.tunnel.get(), self.busy.get()) {
             (Some(since), _, _) => since + self.write,
-            (None, true, _) => now + self.write,
+            (None, true, _) => self.tunnel_end(now),
             (None, false, 0) => self.since.get() + self.wait().0,
             (None, false, _) => self.next_look(now),
         }
@@ -155,7 +167,7 @@ impl Deadlines {
     pub(super) fn due(&self, now: Instant) -> Due {
         let expired = match (self.stalled.get(), self.tunnel.get(), self.busy.get()) {
             (Some(since), _, _) => (since + self.write, Limit::WriteTimeout),
-            (None, true, _) => return Due::Later(now + self.write),
+            (None, true, _) => (self.tunnel_end(now), Limit::TunnelTimeout),
             (None, false, 0) => {
                 let (wait, limit) = self.wait();
                 (self.since.get() + wait, limit)
@@ -173,6 +185,14 @@ impl Deadlines {
         let check = now + HANG_UP_CHECK;
         let answer = self.answer_by.get().filter(|end| *end > now);
         answer.map_or(check, |end| end.min(check))
+    }
+
+    /// When a tunnel has been silent for too long.
+    fn tunnel_end(&self, now: Instant) -> Instant {
+        match self.idle_tunnel {
+            Some(limit) => self.since.get() + limit,
+            None => now + FOR_EVER,
+        }
     }
 
     /// How long the next request, or the rest of its head, is waited for.

@@ -24,6 +24,8 @@ pub struct Limits {
     /// How long a client may take nothing of its answer before it is cut. As with other servers,
     /// it takes something when the system has room for more of the answer.
     pub write_timeout: Duration,
+    /// How long no byte may pass through a tunnel, either way, before it is cut. `None`: for ever.
+    pub tunnel_timeout: Option<Duration>,
     /// Whether connections to upstreams are used again.
     pub upstream_keepalive: bool,
     /// What upstreams are told of the client.
@@ -65,6 +67,8 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(60),
+            // What HAProxy's manual advises for WebSocket: who is there says so within it.
+            tunnel_timeout: Some(Duration::from_secs(3600)),
             upstream_keepalive: true,
             forwarded: Forwarded::default(),
         }

@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::client_io::ClientIo;
+use super::deadlines::Deadlines;
 use super::{Observer, SharedObserver};
 use crate::metrics::connection::Direction;
 
@@ -22,8 +23,11 @@ pub(super) struct Tunnel {
     upstream: TokioIo<Upgraded>,
 }
 
-/// Counts a tunnel as long as it is open, also when it is cut.
-struct Open<'a>(&'a dyn Observer);
+/// Counts a tunnel as long as it is open, also when it is cut, and what passes through it.
+struct Open<'a> {
+    observer: &'a dyn Observer,
+    deadlines: &'a Deadlines,
+}
 
 // === impl Tunnel ===
 
@@ -35,30 +39,53 @@ impl Tunnel {
     }
 
     /// Passes bytes both ways, `early` ones of the client first. Where one side ends, the other is
-    /// told so and may go on; where one breaks, the tunnel does.
-    pub(super) async fn run(self, client: ClientIo, early: Bytes, observer: &SharedObserver) {
-        observer.tunnel_opened();
-        let _open = Open(&**observer);
+    /// told so and may go on; where one breaks, the tunnel does. Tells the deadlines what passes.
+    pub(super) async fn run(
+        self,
+        client: ClientIo,
+        early: Bytes,
+        observer: &SharedObserver,
+        deadlines: &Deadlines,
+    ) {
+        let open = Open::new(observer, deadlines);
         let (from_client, to_client) = tokio::io::split(client);
         let (from_upstream, mut to_upstream) = tokio::io::split(self.upstream);
         let up = async {
             if !early.is_empty() {
                 to_upstream.write_all(&early).await?;
                 to_upstream.flush().await?;
-                observer.tunnelled(Direction::Request, early.len() as u64);
+                open.passed(Direction::Request, early.len());
             }
-            pass(from_client, to_upstream, &**observer, Direction::Request).await
+            pass(from_client, to_upstream, &open, Direction::Request).await
         };
-        let down = pass(from_upstream, to_client, &**observer, Direction::Response);
+        let down = pass(from_upstream, to_client, &open, Direction::Response);
         if let Err(error) = tokio::try_join!(up, down) {
             tracing::debug!(%error, "Tunnel broke");
         }
     }
 }
 
+// === impl Open ===
+
+impl<'a> Open<'a> {
+    fn new(observer: &'a SharedObserver, deadlines: &'a Deadlines) -> Self {
+        observer.tunnel_opened();
+        deadlines.tunnel();
+        Self {
+            observer: &**observer,
+            deadlines,
+        }
+    }
+
+    fn passed(&self, direction: Direction, bytes: usize) {
+        self.deadlines.tunnelled();
+        self.observer.tunnelled(direction, bytes as u64);
+    }
+}
+
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        self.0.tunnel_closed();
+        self.observer.tunnel_closed();
     }
 }
 
@@ -66,7 +93,7 @@ impl Drop for Open<'_> {
 async fn pass(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
-    observer: &dyn Observer,
+    open: &Open<'_>,
     direction: Direction,
 ) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
@@ -77,6 +104,6 @@ async fn pass(
         }
         to.write_all(&buffer[..count]).await?;
         to.flush().await?;
-        observer.tunnelled(direction, count as u64);
+        open.passed(direction, count);
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
+use driftd::metrics::connection::Limit;
 use driftd::proxy::{Drained, Forwarded};
 
 use super::harness::{PATIENCE, Running, Setup, eventually, setup};
@@ -213,6 +214,38 @@ fn a_tunnel_keeps_its_place_among_the_connections() {
     drop(upstream);
     handed.recv_timeout(PATIENCE).unwrap();
     waiting.until(b"\r\n\r\n");
+}
+
+#[test]
+fn a_silent_tunnel_is_cut_and_a_slow_one_is_not() {
+    const SILENCE: Duration = Duration::from_secs(1);
+    let (origin, handed) = granting();
+    let mut setup = plain(&origin);
+    setup.config.limits.tunnel_timeout = Some(SILENCE);
+    // The time of a tunnel is none of these.
+    setup.config.limits.idle_timeout = SILENCE / 20;
+    setup.config.limits.write_timeout = SILENCE / 20;
+    let proxy = setup.run();
+    let (mut client, mut upstream) = tunnel(&proxy, &handed);
+    // Longer than the limit in all, and for each side alone; never without a byte of either.
+    for _ in 0..6 {
+        std::thread::sleep(SILENCE / 5);
+        client.send(b"c");
+        assert_eq!(upstream.exactly(1), b"c");
+    }
+    for _ in 0..6 {
+        std::thread::sleep(SILENCE / 5);
+        upstream.send(b"u");
+        assert_eq!(client.exactly(1), b"u");
+    }
+    assert_eq!(proxy.seen.limits(), []);
+    // Nothing is said into it: what passes is not HTTP.
+    assert!(client.is_closed());
+    assert!(upstream.is_closed());
+    eventually("the tunnel's end", || proxy.seen.tunnels.load(SeqCst) == 0);
+    assert_eq!(proxy.seen.limits(), [(Limit::TunnelTimeout, 1)]);
+    let done = &proxy.finished(1)[0];
+    assert_eq!((done.status, done.error), (101, None));
 }
 
 #[test]

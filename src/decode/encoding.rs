@@ -6,7 +6,7 @@
 //! (RFC 9659).
 
 use std::borrow::Cow;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 use flate2::read::MultiGzDecoder;
@@ -110,13 +110,18 @@ impl Encoding {
     }
 }
 
-/// What `decoder` gives, read no further than one byte past `max`.
-fn read(decoder: impl Read, max: usize) -> Result<Vec<u8>, String> {
-    let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
-    let mut plain = Vec::new();
-    let read = decoder.take(limit).read_to_end(&mut plain);
-    read.map_err(|error| error.to_string())?;
-    Ok(plain)
+/// What `decoder` gives, read no further than one block past `max`.
+fn read(mut decoder: impl Read, max: usize) -> Result<Vec<u8>, String> {
+    let mut block = vec![0; BLOCK];
+    grow(max, |plain| match decoder.read(&mut block) {
+        Ok(0) => Ok(Step::End),
+        Ok(count) => {
+            plain.extend_from_slice(&block[..count]);
+            Ok(Step::More)
+        }
+        Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Step::More),
+        Err(error) => Err(error.to_string()),
+    })
 }
 
 /// RFC 9110 means zlib's format by the name; some clients send bare deflate, and browsers read both.
@@ -190,14 +195,19 @@ fn zstd(bytes: &[u8], max: usize) -> Result<Vec<u8>, String> {
     read(decoder, max)
 }
 
-/// Lets `step` add to a buffer, a block at a time, until it ends or the buffer is over `max`.
+/// Lets `step` add to a buffer, no more than a block at a time, until it ends or the buffer is over
+/// `max`. The buffer doubles as it grows, and never has room for more than `max` and a block.
 fn grow(
     max: usize,
     mut step: impl FnMut(&mut Vec<u8>) -> Result<Step, String>,
 ) -> Result<Vec<u8>, String> {
     let mut plain = Vec::new();
     loop {
-        plain.reserve(BLOCK);
+        if plain.capacity() - plain.len() < BLOCK {
+            let most = max.saturating_add(BLOCK);
+            let wanted = (2 * plain.capacity()).max(plain.len() + BLOCK).min(most);
+            plain.reserve_exact(wanted - plain.len());
+        }
         if step(&mut plain)? == Step::End || plain.len() > max {
             return Ok(plain);
         }
@@ -206,4 +216,39 @@ fn grow(
 
 fn cut() -> String {
     "the data break off before their end".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::{GzEncoder, ZlibEncoder};
+
+    use super::*;
+
+    #[test]
+    fn neither_length_nor_room_goes_beyond_the_cap_by_more_than_a_block() {
+        let zeros = vec![0; 10_000_000];
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+        gzip.write_all(&zeros).unwrap();
+        let gzip = gzip.finish().unwrap();
+        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::best());
+        zlib.write_all(&zeros).unwrap();
+        let zlib = zlib.finish().unwrap();
+        let zstd_bytes = zstd::bulk::compress(&zeros, 3).unwrap();
+        // Above a power of two: doubling alone would make nearly twice as much room.
+        for max in [1, 70_000, (1 << 20) + 1] {
+            for (name, plain) in [
+                ("gzip", read(MultiGzDecoder::new(&gzip[..]), max)),
+                ("deflate", deflate(&zlib, max)),
+                ("zstd", zstd(&zstd_bytes, max)),
+            ] {
+                let plain = plain.unwrap();
+                assert!(plain.len() > max, "{name}: it was cut");
+                let most = max + BLOCK;
+                assert!(plain.capacity() <= most, "{name}: {}", plain.capacity());
+            }
+        }
+    }
 }

@@ -47,9 +47,8 @@ impl Peer {
                 headers.insert(FOR, address);
             }
             Forwarded::Replace => {
+                remove(headers);
                 headers.insert(FOR, self.address.clone());
-                headers.remove(PROTO);
-                headers.remove(HOST_BEFORE);
             }
         }
         if !headers.contains_key(PROTO) {
@@ -77,5 +76,21 @@ impl Peer {
         }
         list.extend_from_slice(self.address.as_bytes());
         HeaderValue::from_bytes(&list).unwrap_or_else(|_| self.address.clone())
+    }
+}
+
+/// Removes what claims to be one of ours. CGI and WSGI servers make one variable of names that differ
+/// only in `-` and `_`, so that `X_Forwarded_For` could stand for what driftd says.
+fn remove(headers: &mut HeaderMap) {
+    let ours = |name: &HeaderName| {
+        [FOR, PROTO, HOST_BEFORE].iter().any(|ours| {
+            let (ours, name) = (ours.as_str().as_bytes(), name.as_str().as_bytes());
+            let same = |(a, b): (&u8, &u8)| a == b || (*a == b'-' && *b == b'_');
+            ours.len() == name.len() && ours.iter().zip(name).all(same)
+        })
+    };
+    let claims: Vec<_> = headers.keys().filter(|name| ours(name)).cloned().collect();
+    for name in claims {
+        headers.remove(name);
     }
 }

@@ -14,6 +14,7 @@ mod tracked;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -112,9 +113,13 @@ pub struct Links {
     pub pulse: Pulse,
 }
 
-/// How long the last check of each model took, for the metrics.
+/// How the checks go, for the metrics: how long the last one of each model took, and how often a
+/// defect ended one.
 #[derive(Debug)]
-pub struct Durations(Vec<ArcSwap<Option<Duration>>>);
+pub struct Durations {
+    last: Vec<ArcSwap<Option<Duration>>>,
+    defects: AtomicU64,
+}
 
 // === impl Config ===
 
@@ -132,13 +137,26 @@ impl Durations {
     /// None yet, for so many models.
     #[must_use]
     pub fn new(models: usize) -> Self {
-        Self((0..models).map(|_| ArcSwap::from_pointee(None)).collect())
+        Self {
+            last: (0..models).map(|_| ArcSwap::from_pointee(None)).collect(),
+            defects: AtomicU64::new(0),
+        }
     }
 
     /// How long the last check of the model at `index` took.
     #[must_use]
     pub fn last(&self, index: usize) -> Option<Duration> {
-        self.0.get(index).and_then(|duration| **duration.load())
+        self.last.get(index).and_then(|duration| **duration.load())
+    }
+
+    /// How often a check, or a command between two, was ended by a defect.
+    #[must_use]
+    pub fn defects(&self) -> u64 {
+        self.defects.load(Ordering::Relaxed)
+    }
+
+    fn defect(&self) {
+        self.defects.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -218,6 +236,7 @@ impl Monitor {
             // A defect in one check must not end all later ones.
             let check = AssertUnwindSafe(|| self.check(Timestamp::now(), &mut pace));
             if catch_unwind(check).is_err() {
+                self.links.durations.defect();
                 tracing::error!("Check failed by a defect in driftd; the verdicts before it stand");
             }
             if pace.stopped() {
@@ -259,6 +278,7 @@ impl Monitor {
 
     /// One check of every model.
     fn check(&mut self, now: Timestamp, pace: &mut Pace<'_>) {
+        self.window.meet_fault("monitor-check");
         let mut reports = Vec::with_capacity(self.models.len());
         for index in 0..self.models.len() {
             let started = Instant::now();
@@ -267,7 +287,7 @@ impl Monitor {
                 // Asked to stop in the middle: what stood, stands.
                 None => return,
             }
-            if let Some(slot) = self.links.durations.0.get(index) {
+            if let Some(slot) = self.links.durations.last.get(index) {
                 slot.store(Arc::new(Some(started.elapsed())));
             }
         }

@@ -142,6 +142,7 @@ fn metrics(traffic: Arc<Traffic>) -> Metrics {
         window_bytes: Some(4096),
         recording: true,
         recording_restarts: 0,
+        check_defects: 0,
         check_interval: Duration::from_secs(60),
         page: "http://127.0.0.1:9464".to_owned(),
         models: vec![ModelGauges {

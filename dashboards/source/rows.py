@@ -152,9 +152,10 @@ def process():
             "What went wrong",
             "How often recording was begun anew after a defect, a new reference file could not be used, "
             "and a "
-            "connection brought what was no HTTP request.",
+            "connection brought what was no HTTP request; how often a defect ended a check.",
             [
                 (f"sum(increase(driftd_tap_restarts_total{{{INSTANCE}}}{RATE}))", "recording restarted"),
+                (f"sum(increase(driftd_drift_check_defects_total{{{INSTANCE}}}{RATE}))", "check ended by a defect"),
                 (
                     f"sum(increase(driftd_reference_reload_failures_total{{{INSTANCE}}}{RATE}))",
                     "reload failed",
@@ -165,7 +166,7 @@ def process():
             width=12,
             height=4,
             decimals=0,
-            overrides=[fixed("rec.*|rel.*", "red")],
+            overrides=[fixed("rec.*|rel.*|che.*", "red")],
         ),
         lines(
             "Queue of the tap",

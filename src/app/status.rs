@@ -65,6 +65,7 @@ impl StatusSource {
             window_bytes: self.monitoring.window.get().map(Window::bytes),
             recording: self.monitoring.health.trouble().is_none(),
             recording_restarts: self.monitoring.health.restarts(),
+            check_defects: self.monitoring.durations.defects(),
             check_interval: self.check_interval,
             page: self.page(),
             models: (0..self.models.len()).map(model).collect(),

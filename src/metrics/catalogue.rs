@@ -112,6 +112,8 @@ catalogue! {
         "How long the last check took.";
     DRIFT_CHECK_INTERVAL: Gauge "driftd_drift_check_interval_seconds" []
         "Time between two checks, as configured.";
+    DRIFT_CHECK_DEFECTS: Counter "driftd_drift_check_defects_total" []
+        "Checks, and commands between them, that a defect in driftd ended; what stood before stands.";
     DRIFT_CALIBRATED: Gauge "driftd_drift_calibrated" ["model"]
         "1 once the dependence between rows has been measured.";
     COVERAGE_RATIO: Gauge "driftd_coverage_ratio" ["model"]

@@ -32,6 +32,8 @@ pub struct Gauges {
     pub recording: bool,
     /// How often recording was begun anew after a defect.
     pub recording_restarts: u64,
+    /// How often a check, or a command to the monitor, was ended by a defect.
+    pub check_defects: u64,
     /// Time between two checks.
     pub check_interval: Duration,
     /// Where people reach the page.
@@ -208,6 +210,9 @@ const SCALARS: &[(Series, Observe)] = &[
             });
         },
     ),
+    (catalogue::DRIFT_CHECK_DEFECTS, |snapshot, _, observe| {
+        observe(&[], snapshot.gauges.check_defects as f64);
+    }),
     (catalogue::DRIFT_CHECK_INTERVAL, |snapshot, _, observe| {
         observe(&[], snapshot.gauges.check_interval.as_secs_f64());
     }),

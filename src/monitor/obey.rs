@@ -38,6 +38,7 @@ impl Monitor {
             Command::Stop => {}
         });
         if catch_unwind(obey).is_err() {
+            self.links.durations.defect();
             tracing::error!("A command failed by a defect in driftd");
         }
     }

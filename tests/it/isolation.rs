@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -72,6 +72,33 @@ fn ask(directory: &Path, fault: &str) -> std::path::PathBuf {
     let path = directory.join(format!("driftd.db.{fault}"));
     fs::write(&path, "").unwrap();
     path
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn a_check_that_panics_is_counted_and_the_next_one_is_made() {
+    let directory = tempfile::tempdir().unwrap();
+    write_reference(directory.path(), 20);
+    let driftd = Driftd::start(directory.path(), model_server(), SETTINGS);
+    load(&driftd, 20);
+    let counter = "driftd_drift_check_defects_total";
+    let metrics = |d: &Driftd| exchange(d.addresses.admin, "GET /metrics", "");
+    assert!(metrics(&driftd).contains(&format!("{counter} 0")));
+    for defects in 1..=2 {
+        let asked = ask(directory.path(), "fault-monitor-check");
+        driftd.eventually("the fault", |_| !asked.exists());
+        let line = format!("{counter} {defects}");
+        driftd.eventually("the count", |d| metrics(d).contains(&line));
+    }
+    // The monitor lives: a check is made after it.
+    let met = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let last = "driftd_drift_last_check_timestamp_seconds{";
+    driftd.eventually("a check", |d| {
+        let metrics = metrics(d);
+        let line = metrics.lines().find(|line| line.starts_with(last));
+        let value = line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        value.is_some_and(|seconds| seconds > met.as_secs_f64())
+    });
 }
 
 #[test]

@@ -13,8 +13,8 @@
 //! | `listener`, `serve`, `worker` | accept, hand out to one thread per core, drain |
 //! | `forward`, `header`, `identity`, `answer` | one exchange: heads, ids, retries, timeouts, our own answers |
 //! | `opening`, `stream`, `tls` | what a client speaks; the bytes of a connection, with or without TLS |
-//! | `http2`, `lingering` | HTTP/2 to clients and upstreams |
-//! | `upstream`, `upstream_io`, `connections` | where the upstream is; connections kept to it |
+//! | `http2`, `lingering`, `taking` | HTTP/2 to clients and upstreams |
+//! | `upstream`, `reach`, `upstream_io`, `connections` | where the upstream is; connections kept to it |
 //! | `client`, `client_io`, `limits`, `deadlines` | what a client may take, and how long |
 //! | `forwarded`, `tunnel` | what the upstream is told of the client; other protocols |
 //! | `flight`, `body`, `tap`, `sample` | what is measured and copied as an exchange passes |
@@ -56,6 +56,7 @@ mod limits;
 mod lingering;
 mod listener;
 mod opening;
+mod reach;
 mod readiness;
 mod sample;
 mod serve;

@@ -11,6 +11,7 @@ use hyper::{Response, StatusCode};
 use super::body::{Answer, TapBody};
 use super::flight::{Flight, Side};
 use super::identity::REQUEST_ID;
+use super::reach::Unreached;
 use crate::exchange::Ending;
 
 /// The header that marks an answer of our own; its value says what went wrong.
@@ -103,7 +104,13 @@ impl Failure {
             }
             Self::BodyTimeout => "the rest of the request's body did not come in time".to_owned(),
             Self::BrokenBody => "the request's body broke off or is malformed".to_owned(),
-            Self::Connect(error) => format!("cannot connect to the upstream: {error}"),
+            Self::Connect(error) => match error.get_ref() {
+                // Addresses are for the log.
+                Some(inner) if inner.is::<Unreached>() => {
+                    format!("cannot connect to the upstream: {}", error.kind())
+                }
+                _ => format!("cannot connect to the upstream: {error}"),
+            },
             Self::ConnectTimeout => "the upstream did not take the connection in time".to_owned(),
             Self::ResponseTimeout => "the upstream did not answer in time".to_owned(),
             Self::Closed(error) => format!(

@@ -291,19 +291,17 @@ pub(super) async fn open(worker: &Worker, index: usize, http2: bool) -> Result<S
     let readiness = &shared.readiness;
     let limit = shared.config.connect_timeout;
     let tls = shared.config.upstream_tls.as_ref();
-    let connecting = upstream.connect(&worker.resolved[index], tls, http2);
-    match time::timeout(limit, connecting).await {
-        Ok(Ok(stream)) => {
+    let connecting = upstream.connect(&worker.resolved[index], tls, http2, limit);
+    let error = match connecting.await {
+        Ok(stream) => {
             readiness.connected(index, upstream);
-            Ok(stream)
+            return Ok(stream);
         }
-        Ok(Err(error)) => {
-            readiness.failed(index, upstream, &error);
-            Err(Failure::Connect(error))
-        }
-        Err(_) => {
-            readiness.failed(index, upstream, &std::io::ErrorKind::TimedOut.into());
-            Err(Failure::ConnectTimeout)
-        }
-    }
+        Err(error) => error,
+    };
+    readiness.failed(index, upstream, &error);
+    Err(match error.kind() {
+        std::io::ErrorKind::TimedOut => Failure::ConnectTimeout,
+        _ => Failure::Connect(error),
+    })
 }

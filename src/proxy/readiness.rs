@@ -1,7 +1,6 @@
 //! Whether each upstream can be reached, as connecting to it showed.
 
 use std::convert::Infallible;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -59,9 +58,8 @@ impl Prober {
         let tls = config.upstream_tls.as_ref();
         loop {
             for (index, (upstream, resolved)) in upstreams.iter().zip(&resolved).enumerate() {
-                let connecting = upstream.connect(resolved, tls, config.upstream_http2);
-                let timed = time::timeout(config.connect_timeout, connecting).await;
-                match timed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+                let (http2, limit) = (config.upstream_http2, config.connect_timeout);
+                match upstream.connect(resolved, tls, http2, limit).await {
                     Ok(_) => readiness.connected(index, upstream),
                     Err(error) => readiness.failed(index, upstream, &error),
                 }

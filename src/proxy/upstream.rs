@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use hyper::http::uri::{Authority, Scheme};
 use hyper::{Uri, header::HeaderValue};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio::time;
 
+use super::reach;
 use super::stream::{Plain, Stream};
 use super::{ClientTls, Error};
 
@@ -130,21 +131,25 @@ impl Upstream {
     }
 
     /// Opens a connection for HTTP/1.1 or HTTP/2, with the TLS settings in `tls` where the
-    /// address asks for it.
+    /// address asks for it. What takes longer than `limit` fails, with the kind `TimedOut`.
     pub(super) async fn connect(
         &self,
         resolved: &Resolved,
         tls: Option<&ClientTls>,
         http2: bool,
+        limit: Duration,
     ) -> io::Result<Stream> {
-        let plain = self.reach(resolved).await?;
+        let end = time::Instant::now() + limit;
+        let plain = self.reach(resolved, http2, end).await?;
         match (self, tls) {
             (
                 Self::Http {
                     tls: true, host, ..
                 },
                 Some(tls),
-            ) => tls.connect(plain, host, http2).await.map(Stream::from),
+            ) => in_time(end, tls.connect(plain, host, http2))
+                .await
+                .map(Stream::from),
             (Self::Http { tls: true, .. }, None) => {
                 Err(io::Error::other("TLS is not set up for this upstream"))
             }
@@ -152,31 +157,39 @@ impl Upstream {
         }
     }
 
-    /// Opens a socket, trying each address of a name in turn.
-    async fn reach(&self, resolved: &Resolved) -> io::Result<Plain> {
+    /// Opens a socket, at whichever address of a name takes it first.
+    async fn reach(
+        &self,
+        resolved: &Resolved,
+        http2: bool,
+        end: time::Instant,
+    ) -> io::Result<Plain> {
         match self {
-            Self::Unix { path } => loop {
-                match UnixStream::connect(path).await {
-                    // The upstream's backlog is full; where TCP waits, a Unix socket says so.
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        time::sleep(BACKLOG_PAUSE).await;
-                    }
-                    connected => return connected.map(Plain::Unix),
-                }
-            },
-            Self::Http { host, port, .. } => {
-                let mut error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-                for address in resolved.addresses(host, *port).await? {
-                    match TcpStream::connect(address).await {
-                        Ok(stream) => {
-                            stream.set_nodelay(true)?;
-                            return Ok(Plain::Tcp(stream));
+            Self::Unix { path } => {
+                let connecting = async {
+                    loop {
+                        match UnixStream::connect(path).await {
+                            // The upstream's backlog is full; where TCP waits, a Unix socket says so.
+                            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                                time::sleep(BACKLOG_PAUSE).await;
+                            }
+                            connected => return connected.map(Plain::Unix),
                         }
-                        Err(refused) => error = refused,
                     }
+                };
+                in_time(end, connecting).await
+            }
+            Self::Http { host, port, .. } => {
+                let addresses = in_time(end, resolved.addresses(host, *port)).await?;
+                let reached = reach::first(addresses, end).await;
+                // One that takes its time may still be right.
+                if (reached.as_ref()).is_err_and(|error| error.kind() != io::ErrorKind::TimedOut) {
+                    resolved.forget();
                 }
-                resolved.forget();
-                Err(error)
+                let stream = reached?;
+                stream.set_nodelay(true)?;
+                reach::watch(&stream, http2)?;
+                Ok(Plain::Tcp(stream))
             }
         }
     }
@@ -189,6 +202,15 @@ impl fmt::Display for Upstream {
             Self::Unix { path } => write!(f, "unix:{}", path.display()),
         }
     }
+}
+
+/// What comes of `work` before `end`.
+async fn in_time<T>(
+    end: time::Instant,
+    work: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
+    let done = time::timeout_at(end, work).await;
+    done.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Whether something stands behind the host, be it a port or not.

@@ -82,8 +82,8 @@ impl Client {
         let limits = &self.worker.shared.config.limits;
         let service = service_fn(|request| {
             // Asked at once, before more is read.
-            let fault = self.framing.borrow_mut().begin();
-            forward::serve(Rc::clone(self), request, fault)
+            let begun = self.framing.borrow_mut().begin();
+            forward::serve(Rc::clone(self), request, begun)
         });
         let mut builder = http1::Builder::new();
         builder

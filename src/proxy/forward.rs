@@ -21,6 +21,7 @@ use super::body::{Answer, TapBody, UpstreamBody};
 use super::client::Client;
 use super::connections::Sender;
 use super::flight::{Flight, Side};
+use super::framing::Begun;
 use super::header;
 use super::http2;
 use super::identity::REQUEST_ID;
@@ -30,18 +31,21 @@ use super::upstream_io::UpstreamIo;
 use super::worker::Worker;
 use crate::metrics::connection::Limit;
 
-/// Serves one request of a client's connection; `fault` is what was wrong with its bytes.
+/// Serves one request of a client's connection; `begun` is what its bytes said beside its head.
 pub(super) async fn serve(
     client: Rc<Client>,
     request: Request<Incoming>,
-    fault: Option<&'static str>,
+    begun: Begun,
 ) -> Result<Response<TapBody<Answer>>, Infallible> {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    if begun.of_host {
+        header::ask_server(&mut head.uri);
+    }
     let upgrade = header::upgrade(&head);
     let flight = Flight::begin(&client, &head, upgrade.is_none());
     // From here on, whatever becomes of the body, it is known whether it was read.
     let body = TapBody::new(body, Rc::clone(&flight), Side::Request);
-    let forwarded = match refuse(&flight, &head, &body, upgrade.as_ref(), fault) {
+    let forwarded = match refuse(&flight, &head, &body, upgrade.as_ref(), begun.fault) {
         Ok(()) => forward(&client, &flight, head, body, upgrade).await,
         Err(failure) => Err(failure),
     };

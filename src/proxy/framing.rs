@@ -1,9 +1,12 @@
 //! Follows the framing of a client's HTTP/1 bytes beside hyper, for what hyper keeps to itself: that
 //! a request has both a length and chunks (RFC 9112, 6.1). hyper drops the length; whoever stands in
-//! front of driftd may have gone by it, and then sees other requests than driftd does.
+//! front of driftd may have gone by it, and then sees other requests than driftd does. And that the
+//! target of an OPTIONS has no path, which hyper makes `/`.
 //!
 //! Nothing is copied but lines that come in pieces, and bodies are skipped by their lengths. Invariant:
 //! where this reading and hyper's could part, no further request of the connection is passed on.
+
+use std::collections::VecDeque;
 
 use memchr::memchr;
 
@@ -22,8 +25,19 @@ pub(super) struct Framing {
     heads: u64,
     /// Requests that hyper has begun.
     begun: u64,
+    /// Those of the requests not begun yet that are an OPTIONS of a host as a whole.
+    of_hosts: VecDeque<u64>,
     /// No request from this one on can be trusted, and why.
     doubt: Option<(u64, &'static str)>,
+}
+
+/// What hyper does not say of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Begun {
+    /// Why it must not be passed on, or `None`.
+    pub(super) fault: Option<&'static str>,
+    /// It is an OPTIONS of an URL without a path.
+    pub(super) of_host: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -86,16 +100,21 @@ impl Framing {
         }
     }
 
-    /// hyper has read the head of the next request: why it must not be passed on, or `None`.
-    pub(super) fn begin(&mut self) -> Option<&'static str> {
+    /// hyper has read the head of the next request.
+    pub(super) fn begin(&mut self) -> Begun {
         let number = self.begun;
         self.begun += 1;
-        match self.doubt {
+        let fault = match self.doubt {
             Some((first, why)) if number >= first => Some(why),
             // hyper sees a request where there is none: the two readings have parted.
             _ if number >= self.heads => Some(UNCLEAR),
             _ => None,
+        };
+        let of_host = self.of_hosts.front() == Some(&number);
+        if of_host {
+            self.of_hosts.pop_front();
         }
+        Begun { fault, of_host }
     }
 
     /// The connection has become a tunnel: what follows is no HTTP.
@@ -125,6 +144,9 @@ impl Framing {
             State::Between if content.is_empty() => {}
             State::Between => {
                 self.head = Head::default();
+                if line[0] == b'O' && is_of_host(content) {
+                    self.of_hosts.push_back(self.heads);
+                }
                 self.state = State::Header;
             }
             State::Header if content.is_empty() => self.end_head(),
@@ -192,6 +214,22 @@ impl Framing {
     }
 }
 
+/// Whether a request line asks for the OPTIONS of a host: `OPTIONS http://host HTTP/1.1`. One so
+/// long that it is not kept whole is read as asking for `/`.
+fn is_of_host(line: &[u8]) -> bool {
+    let mut words = line
+        .split(|byte| *byte == b' ')
+        .filter(|word| !word.is_empty());
+    let (Some(b"OPTIONS"), Some(target)) = (words.next(), words.next()) else {
+        return false;
+    };
+    let authority = memchr::memmem::find(target, b"://").map(|at| &target[at + 3..]);
+    words
+        .next()
+        .is_some_and(|version| version.starts_with(b"HTTP/"))
+        && authority.is_some_and(|host| !host.iter().any(|byte| b"/?#".contains(byte)))
+}
+
 /// Skips `left` bytes or as many as there are, and gives the state after that.
 fn skip(bytes: &mut &[u8], left: u64, within: fn(u64) -> State, then: State) -> State {
     let here = usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
@@ -243,7 +281,7 @@ mod tests {
         for piece in bytes.chunks(size) {
             framing.received(piece);
         }
-        (0..requests).map(|_| framing.begin()).collect()
+        (0..requests).map(|_| framing.begin().fault).collect()
     }
 
     #[track_caller]
@@ -278,6 +316,36 @@ mod tests {
         ] {
             let both = format!("{fine}POST /2 HTTP/1.1\r\n{lines}\r\n0\r\n\r\n{fine}");
             check(&both, &[None, Some(BOTH), Some(BOTH)]);
+        }
+    }
+
+    #[test]
+    fn an_options_of_a_host_is_told_from_those_around_it() {
+        let lines = [
+            ("OPTIONS http://a HTTP/1.1", true),
+            ("OPTIONS http://a/ HTTP/1.1", false),
+            ("OPTIONS  HTTPS://a:81  HTTP/1.1", true),
+            ("OPTIONS http://a?b HTTP/1.1", false),
+            ("OPTIONS / HTTP/1.1", false),
+            ("GET http://a HTTP/1.1", false),
+            ("OPTIONS * HTTP/1.1", false),
+            ("OPTIONS http://a HTTP/1.0", true),
+        ];
+        let sent: String = lines.map(|(line, _)| format!("{line}\r\n\r\n")).concat();
+        for size in [1, 7, sent.len()] {
+            let mut framing = Framing::default();
+            let pieces = sent.as_bytes().chunks(size);
+            pieces.for_each(|piece| framing.received(piece));
+            for (line, of_host) in lines {
+                assert_eq!(
+                    framing.begin(),
+                    Begun {
+                        fault: None,
+                        of_host
+                    },
+                    "{line}"
+                );
+            }
         }
     }
 
@@ -320,6 +388,6 @@ mod tests {
         }
         assert_eq!(framing.line.len(), KEPT);
         framing.received(b"\r\n\r\n");
-        assert_eq!(framing.begin(), None);
+        assert_eq!(framing.begin(), Begun::default());
     }
 }

@@ -101,6 +101,14 @@ pub(super) fn set_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
     headers.insert(UPGRADE, protocol);
 }
 
+/// Makes a target without a path, of which hyper makes `/`, ask for the server as a whole (RFC 9112,
+/// 3.2.4).
+pub(super) fn ask_server(target: &mut Uri) {
+    let mut parts = std::mem::take(target).into_parts();
+    parts.path_and_query = Some(uri::PathAndQuery::from_static("*"));
+    *target = Uri::from_parts(parts).unwrap_or_default();
+}
+
 /// Makes a request's head one for the upstream. `body` is what will be sent along, `host` stands
 /// in for a `Host` that HTTP/1.0 need not send.
 pub(super) fn for_upstream(

@@ -27,6 +27,7 @@ use super::body::TapBody;
 use super::client::Client;
 use super::flight::Flight;
 use super::forward::{self, Attempt};
+use super::framing::Begun;
 use super::lingering::Lingering;
 use super::stream::Stream;
 use super::worker::Worker;
@@ -68,7 +69,8 @@ struct Local;
 pub(super) async fn serve(client: Rc<Client>, stream: Stream) {
     let worker = Rc::clone(&client.worker);
     let serving = Rc::clone(&client);
-    let service = service_fn(move |request| forward::serve(Rc::clone(&serving), request, None));
+    let service =
+        service_fn(move |request| forward::serve(Rc::clone(&serving), request, Begun::default()));
     let limits = &worker.shared.config.limits;
     let connection = server::Builder::new(Local)
         .timer(TokioTimer::new())

@@ -173,6 +173,24 @@ fn targets_hosts_and_versions() {
             ..BLANK
         },
         Case {
+            name: "OPTIONS of a host without a path asks the server, too (RFC 9112, 3.2.4)",
+            sent: "OPTIONS http://a:81 HTTP/1.1\r\nhost: b\r\nx-request-id: t\r\n\r\n",
+            passed: "OPTIONS * HTTP/1.1\r\nhost: a:81\r\nx-request-id: t\r\n\r\n",
+            ..BLANK
+        },
+        Case {
+            name: "OPTIONS of a path, be it the root, does not",
+            sent: "OPTIONS http://a/ HTTP/1.1\r\nhost: a\r\nx-request-id: t\r\n\r\n",
+            passed: "OPTIONS / HTTP/1.1\r\nhost: a\r\nx-request-id: t\r\n\r\n",
+            ..BLANK
+        },
+        Case {
+            name: "nor does another method without a path",
+            sent: "GET http://a HTTP/1.1\r\nhost: a\r\nx-request-id: t\r\n\r\n",
+            passed: "GET / HTTP/1.1\r\nhost: a\r\nx-request-id: t\r\n\r\n",
+            ..BLANK
+        },
+        Case {
             name: "HTTP/1.0 without a host, which closes; 1.1 to the upstream",
             sent: "POST /predict HTTP/1.0\r\ncontent-length: 2\r\nx-request-id: t\r\n\r\nhi",
             passed: "POST /predict HTTP/1.1\r\ncontent-length: 2\r\nx-request-id: t\r\n\
@@ -349,6 +367,16 @@ fn the_client_is_announced_as_the_policy_says() {
             config: |config| config.limits.forwarded = Forwarded::Replace,
             ..BLANK
         },
+        Case {
+            name: "replace: nor what CGI takes for it",
+            sent: "GET /predict HTTP/1.1\r\nhost: a\r\nx-request-id: t\r\nX_Forwarded_For: 6.6.6.6\r\n\
+                   x-forwarded_host: evil\r\nx_forwarded-proto: https\r\nx_forwarded_by: me\r\n\r\n",
+            passed: "GET /predict HTTP/1.1\r\nhost: a\r\nx-request-id: t\r\n\
+                     x_forwarded_by: me\r\nx-forwarded-for: 127.0.0.1\r\n\
+                     x-forwarded-proto: http\r\nx-forwarded-host: a\r\n\r\n",
+            config: |config| config.limits.forwarded = Forwarded::Replace,
+            ..BLANK
+        },
     ]);
 }
 
@@ -367,16 +395,6 @@ fn without_keepalive_each_request_says_close_and_has_a_connection_of_its_own() {
             let (mut upstream, _) = listener.accept().unwrap();
             let expected = "POST /predict HTTP/1.1\r\nhost: a\r\nx-request-id: t\r\n\
                             content-length: 2\r\nconnection: close\r\n\r\nhi";
-        Case {
-            name: "replace: nor what CGI takes for it",
-            sent: "GET /predict HTTP/1.1\r\nhost: a\r\nx-request-id: t\r\nX_Forwarded_For: 6.6.6.6\r\n\
-                   x-forwarded_host: evil\r\nx_forwarded-proto: https\r\nx_forwarded_by: me\r\n\r\n",
-            passed: "GET /predict HTTP/1.1\r\nhost: a\r\nx-request-id: t\r\n\
-                     x_forwarded_by: me\r\nx-forwarded-for: 127.0.0.1\r\n\
-                     x-forwarded-proto: http\r\nx-forwarded-host: a\r\n\r\n",
-            config: |config| config.limits.forwarded = Forwarded::Replace,
-            ..BLANK
-        },
             let taken = take(&mut upstream, expected.len());
             assert_eq!(sorted(&taken), sorted(expected));
             // It stays open on this side: the proxy closes it, as it said.

@@ -22,6 +22,8 @@ const ERROR: HeaderName = HeaderName::from_static("driftd-error");
 pub(super) enum Failure {
     /// The request is not one that may be passed on.
     BadRequest(&'static str),
+    /// It has more headers than may be.
+    ManyHeaders,
     /// `CONNECT`, which asks for a tunnel.
     Tunnel,
     /// Too many exchanges are under way.
@@ -75,6 +77,11 @@ impl Failure {
         use Ending::{ClientAborted, Complete, UpstreamFailed, UpstreamTimeout};
         match self {
             Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad_request", Complete),
+            Self::ManyHeaders => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "max_headers",
+                Complete,
+            ),
             Self::Tunnel => (StatusCode::METHOD_NOT_ALLOWED, "connect_refused", Complete),
             Self::Overload => (StatusCode::SERVICE_UNAVAILABLE, "overload", Complete),
             Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "body_timeout", ClientAborted),
@@ -98,6 +105,7 @@ impl Failure {
     fn detail(&self) -> String {
         match self {
             Self::BadRequest(why) | Self::Protocol(why) => (*why).to_owned(),
+            Self::ManyHeaders => "the request has too many headers".to_owned(),
             Self::Tunnel => "CONNECT is not offered".to_owned(),
             Self::Overload => {
                 "too many requests are under way; this one was not passed on".to_owned()

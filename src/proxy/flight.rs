@@ -18,6 +18,7 @@ use super::deadlines::Deadlines;
 use super::header;
 use super::http2;
 use super::identity;
+use super::limits::Limits;
 use super::tap::Permit;
 use super::worker::Worker;
 use crate::exchange::{CapturedHeaders, DropReason, Ending, Exchange, Outcome};
@@ -151,7 +152,12 @@ impl Flight {
             // A stream may be silent for days.
             return SILENCE;
         }
-        self.worker.shared.config.limits.body_timeout
+        self.limits().body_timeout
+    }
+
+    /// What clients may take.
+    pub(super) fn limits(&self) -> &Limits {
+        &self.worker.shared.config.limits
     }
 
     /// The request's method.

@@ -121,6 +121,10 @@ fn refuse(
         flight.limited(Limit::MaxInFlight);
         return Err(Failure::Overload);
     }
+    if http2::has_many_headers(head, flight.limits().max_headers) {
+        flight.limited(Limit::MaxHeaders);
+        return Err(Failure::ManyHeaders);
+    }
     let fault = fault
         .or_else(|| header::fault(head))
         .or_else(|| http2::fault(head));

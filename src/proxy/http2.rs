@@ -128,6 +128,16 @@ pub(super) fn fault(head: &request::Parts) -> Option<&'static str> {
     }
     let host = head.headers.get(HOST).map(HeaderValue::as_bytes);
     match (head.uri.authority(), host) {
+/// Whether an HTTP/2 client sent more than `most` headers; on HTTP/1 hyper sees to it. Lines of
+/// `cookie`, which HTTP/2 may split, count as the one they are on HTTP/1.
+pub(super) fn has_many_headers(head: &request::Parts, most: usize) -> bool {
+    if head.version != Version::HTTP_2 || head.headers.len() <= most {
+        return false;
+    }
+    let cookies = head.headers.get_all(COOKIE).iter().count();
+    head.headers.len() - cookies.saturating_sub(1) > most
+}
+
         (None, None) => Some("there is neither :authority nor a host header"),
         (Some(authority), Some(host))
             if !authority.as_str().as_bytes().eq_ignore_ascii_case(host) =>

@@ -1,19 +1,28 @@
 //! What an HTTP/2 client may do to us, in raw frames.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
+use std::num::NonZeroUsize;
+use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::harness::{PATIENCE, Running, setup};
+use driftd::metrics::connection::Limit;
+
+use super::harness::{PATIENCE, Running, eventually, setup};
+use super::origin::Origin;
+use super::wire::post;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Frame types (RFC 9113, 6).
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING_FRAME: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 
 /// `:method POST`, `:scheme http`, `:path /` by their places in HPACK's static table; `:authority a`.
 const REQUEST: &[u8] = &[0x83, 0x86, 0x84, 0x41, 1, b'a'];
@@ -121,4 +130,48 @@ fn a_flood_of_cancelled_requests_ends_the_connection_with_its_reason() {
     // Others are served.
     let answer = proxy.ask(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n");
     assert_eq!(answer.status(), 502);
+}
+
+/// The frames of one stream, up to and with the first of this type.
+fn until(stream: &mut TcpStream, wanted: u8) -> (usize, Vec<u8>) {
+    let mut data = 0;
+    loop {
+        let (kind, _, payload) = read(stream);
+        if kind == wanted {
+            return (data, payload);
+        }
+        data += if kind == DATA { payload.len() } else { 0 };
+    }
+}
+
+#[test]
+fn more_headers_than_may_be_are_refused_and_counted() {
+    let origin = Origin::always("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    let mut settings = setup(&origin.url());
+    settings.config.limits.max_headers = 10;
+    let proxy = settings.run();
+    let mut stream = begun(&proxy);
+    // A literal header `x: y` that is not to be remembered; and `cookie: y`, by its place (32).
+    let (other, cookie) = (&[0, 1, b'x', 1, b'y'][..], &[0x0f, 17, 1, b'y'][..]);
+    let cases = [(10, 0, 0x88), (11, 0, 0), (9, 5, 0x88), (10, 2, 0)];
+    for (number, (others, cookies, status)) in (0_u32..).zip(cases) {
+        let lines = [&other.repeat(others)[..], &cookie.repeat(cookies)].concat();
+        let head = [REQUEST, &lines].concat();
+        let request = frame(HEADERS, 5, 2 * number + 1, &head);
+        stream.write_all(&request).unwrap();
+        let (_, answer) = until(&mut stream, HEADERS);
+        // 200 has a place of its own in HPACK's static table, 431 has not.
+        assert_eq!(answer[0] == 0x88, status == 0x88, "{others} and {cookies}");
+        if status == 0 {
+            let (_, body) = until(&mut stream, DATA);
+            let body = String::from_utf8(body).unwrap();
+            assert!(body.contains("\"error\":\"max_headers\""), "{body}");
+        }
+    }
+    assert_eq!(proxy.seen.limits(), [(Limit::MaxHeaders, 2)]);
+    let done = proxy.finished(4);
+    let status: Vec<_> = done.iter().map(|done| (done.status, done.error)).collect();
+    let refused = (431, Some("max_headers"));
+    assert_eq!(status, [(200, None), refused, (200, None), refused]);
+    assert_eq!(origin.requests().len(), 2);
 }

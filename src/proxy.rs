@@ -61,6 +61,7 @@ mod readiness;
 mod sample;
 mod serve;
 mod stream;
+mod taking;
 mod tap;
 #[cfg(feature = "tls")]
 mod tls;

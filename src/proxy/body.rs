@@ -11,6 +11,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{self, Instant, Sleep};
 
 use super::flight::{Flight, Side};
+use super::taking::Taking;
 use crate::exchange::Ending;
 
 /// Passes a body's frames on and shows them to the exchange they belong to.
@@ -28,6 +29,8 @@ pub(super) struct TapBody<B: Body> {
     patience: Option<Pin<Box<Sleep>>>,
     /// It does so now.
     owed: bool,
+    /// Whether the client takes it, where it is an answer over HTTP/2.
+    taking: Option<Taking>,
 }
 
 /// Why a body does not go on.
@@ -50,11 +53,19 @@ pub(super) enum Answer {
     Own(Full<Bytes>),
 }
 
+/// Most bytes handed to an HTTP/2 client at once: its largest frames, usually. What is handed over
+/// counts as taken only as a whole, and hyper reads up to 400 KB at once from an upstream.
+const PIECE: usize = 16 * 1024;
+
 /// The body of an upstream's answer. Dropped before its end, it ends the connection it comes on:
 /// hyper alone would notice only when the upstream said something more.
 #[derive(Debug)]
 pub(super) struct UpstreamBody {
     body: Incoming,
+    /// What is left of a frame that is passed on in pieces.
+    rest: Bytes,
+    /// Most bytes passed on at once.
+    piece: usize,
     /// `None` where others share it.
     connection: Option<AbortHandle>,
     over: bool,
@@ -71,6 +82,10 @@ impl<B: Body> TapBody<B> {
             ended: false,
             patience: None,
             owed: false,
+            taking: match side {
+                Side::Request => None,
+                Side::Response => Taking::current(),
+            },
         }
     }
 
@@ -118,6 +133,9 @@ impl<B: Body<Data = Bytes, Error = hyper::Error> + Unpin> Body for TapBody<B> {
             }
             this.owed = polled.is_pending();
         }
+        if let Some(taking) = &this.taking {
+            taking.asked(polled.is_ready());
+        }
         let frame = ready!(polled);
         match &frame {
             Some(Ok(frame)) => {
@@ -154,6 +172,9 @@ impl<B: Body> Drop for TapBody<B> {
         if self.side == Side::Response {
             self.flight.deadlines().over();
         }
+        if let Some(taking) = &self.taking {
+            taking.over();
+        }
         // A body that is empty, or belongs to an answer to HEAD, is never asked for a frame.
         let complete = self.inner.is_end_stream();
         self.end(if complete {
@@ -167,12 +188,44 @@ impl<B: Body> Drop for TapBody<B> {
 // === impl UpstreamBody ===
 
 impl UpstreamBody {
-    pub(super) const fn new(body: Incoming, connection: Option<AbortHandle>) -> Self {
+    pub(super) fn new(body: Incoming, connection: Option<AbortHandle>) -> Self {
         Self {
             body,
+            rest: Bytes::new(),
+            piece: Taking::current().map_or(usize::MAX, |_| PIECE),
             connection,
             over: false,
         }
+    }
+
+    /// The next frame, of its data no more than one piece.
+    fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if self.rest.is_empty() {
+            let polled = Pin::new(&mut self.body).poll_frame(cx);
+            self.over |= matches!(polled, Poll::Ready(None | Some(Err(_))));
+            let frame = match ready!(polled) {
+                Some(Ok(frame)) => frame,
+                other => return Poll::Ready(other),
+            };
+            match frame.into_data() {
+                Ok(data) => self.rest = data,
+                Err(frame) => return Poll::Ready(Some(Ok(frame))),
+            }
+        }
+        let piece = self.rest.split_to(self.piece.min(self.rest.len()));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (mut hint, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint.set_lower(hint.lower() + rest);
+        hint
     }
 }
 
@@ -198,11 +251,7 @@ impl Body for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match self.get_mut() {
-            Self::Upstream(upstream) => {
-                let polled = Pin::new(&mut upstream.body).poll_frame(cx);
-                upstream.over |= matches!(polled, Poll::Ready(None | Some(Err(_))));
-                polled
-            }
+            Self::Upstream(upstream) => upstream.poll_piece(cx),
             Self::Own(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map_err(|never| match never {}),
@@ -211,14 +260,14 @@ impl Body for Answer {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Upstream(upstream) => upstream.body.is_end_stream(),
+            Self::Upstream(upstream) => upstream.rest.is_empty() && upstream.body.is_end_stream(),
             Self::Own(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Upstream(upstream) => upstream.body.size_hint(),
+            Self::Upstream(upstream) => upstream.size_hint(),
             Self::Own(body) => body.size_hint(),
         }
     }

@@ -30,7 +30,9 @@ use super::forward::{self, Attempt};
 use super::framing::Begun;
 use super::lingering::Lingering;
 use super::stream::Stream;
+use super::taking;
 use super::worker::Worker;
+use crate::metrics::connection::Limit;
 
 /// Exchanges at once on one connection of a client. Go's and nginx's limits are of this size.
 const MAX_STREAMS: u32 = 200;
@@ -63,6 +65,10 @@ pub(super) struct Multiplexed {
 
 /// Runs the parts of a connection on this thread.
 #[derive(Debug, Clone, Copy)]
+/// Runs the streams of a client's connection on this thread, as long as the client takes its answers.
+#[derive(Clone)]
+struct Streams(Rc<Worker>);
+
 struct Local;
 
 /// Serves a client's connection to its end.
@@ -72,7 +78,7 @@ pub(super) async fn serve(client: Rc<Client>, stream: Stream) {
     let service =
         service_fn(move |request| forward::serve(Rc::clone(&serving), request, Begun::default()));
     let limits = &worker.shared.config.limits;
-    let connection = server::Builder::new(Local)
+    let connection = server::Builder::new(Streams(Rc::clone(&worker)))
         .timer(TokioTimer::new())
         .max_header_list_size(max_head(limits))
         .max_concurrent_streams(MAX_STREAMS)
@@ -263,5 +269,21 @@ impl<F: Future + 'static> Executor<F> for Local {
         tokio::task::spawn_local(async move {
             future.await;
         });
+// === impl Streams ===
+
+impl<F: Future + 'static> Executor<F> for Streams {
+    fn execute(&self, stream: F) {
+        let worker = Rc::clone(&self.0);
+        let limit = worker.shared.config.limits.write_timeout;
+        tokio::task::spawn_local(async move {
+            // Dropped before its end, a stream is reset.
+            let taken = taking::in_time(limit, async move { drop(stream.await) }).await;
+            if taken.is_err() {
+                worker.observer.limited(Limit::WriteTimeout);
+            }
+        });
+    }
+}
+
     }
 }

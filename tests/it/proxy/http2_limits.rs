@@ -145,6 +145,51 @@ fn until(stream: &mut TcpStream, wanted: u8) -> (usize, Vec<u8>) {
 }
 
 #[test]
+fn a_client_that_opens_no_window_is_cut_and_one_that_opens_it_slowly_is_not() {
+    const LIMIT: Duration = Duration::from_millis(600);
+    const LENGTH: usize = 200_000;
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n");
+    let origin = Origin::always([answer.as_bytes(), &[7; LENGTH]].concat());
+    let mut settings = setup(&origin.url());
+    settings.config.limits.write_timeout = LIMIT;
+    let proxy = settings.run();
+    let mut stream = begun(&proxy);
+    // INITIAL_WINDOW_SIZE 0: no byte of an answer may come unasked for.
+    let settings = [0, 4, 0, 0, 0, 0];
+    stream.write_all(&frame(SETTINGS, 0, 0, &settings)).unwrap();
+    stream.write_all(&frame(HEADERS, 5, 1, REQUEST)).unwrap();
+    let begun = Instant::now();
+    let (data, reason) = until(&mut stream, RST_STREAM);
+    assert!(begun.elapsed() >= LIMIT, "{:?}", begun.elapsed());
+    // CANCEL.
+    assert_eq!((data, &reason[..]), (0, &8_u32.to_be_bytes()[..]));
+    let limited = [(Limit::WriteTimeout, 1)];
+    eventually("the count", || proxy.seen.limits() == limited);
+    proxy.finished(1);
+
+    // The connection goes on. Slower than the limit in all, faster for each piece.
+    stream.write_all(&frame(HEADERS, 5, 3, REQUEST)).unwrap();
+    let connection = frame(WINDOW_UPDATE, 0, 0, &1_000_000_u32.to_be_bytes());
+    stream.write_all(&connection).unwrap();
+    let mut taken = 0;
+    while taken < LENGTH {
+        thread::sleep(LIMIT / 8);
+        let more = 16_384_u32.min(u32::try_from(LENGTH - taken).unwrap());
+        let update = frame(WINDOW_UPDATE, 0, 3, &more.to_be_bytes());
+        stream.write_all(&update).unwrap();
+        let mut left = more as usize;
+        while left > 0 {
+            let (kind, _, payload) = read(&mut stream);
+            assert_ne!(kind, RST_STREAM, "after {taken}");
+            left -= if kind == DATA { payload.len() } else { 0 };
+        }
+        taken += more as usize;
+    }
+    assert_eq!(proxy.seen.limits(), limited);
+    proxy.finished(2);
+}
+
+#[test]
 fn more_headers_than_may_be_are_refused_and_counted() {
     let origin = Origin::always("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
     let mut settings = setup(&origin.url());

@@ -90,6 +90,11 @@ pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// that the upstream hardly ever closes a connection just as a request is written to it.
 pub const DEFAULT_UPSTREAM_IDLE: Duration = Duration::from_secs(1);
 
+/// How long an HTTP/2 upstream may be silent before it is pinged. Servers made with gRPC's libraries
+/// allow a ping every five minutes, and cut whoever asks more often ("too many pings"); an upstream
+/// whose packets are dropped is found sooner, by the system.
+pub const DEFAULT_UPSTREAM_PING: Duration = Duration::from_secs(330);
+
 /// Client connections open at once; beyond it new ones wait in the kernel's backlog.
 pub const DEFAULT_MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
 
@@ -114,6 +119,8 @@ pub struct Config {
     pub response_timeout: Option<Duration>,
     /// How long an upstream connection may idle and still be used.
     pub upstream_idle: Duration,
+    /// How long an HTTP/2 upstream may say nothing to an exchange under way before it is pinged.
+    pub upstream_ping: Duration,
     /// What clients may take, and what upstreams are told of them.
     pub limits: Limits,
     /// TLS towards clients.
@@ -282,6 +289,7 @@ impl Config {
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
             response_timeout: None,
             upstream_idle: DEFAULT_UPSTREAM_IDLE,
+            upstream_ping: DEFAULT_UPSTREAM_PING,
             limits: Limits::default(),
             tls: None,
             upstream_tls: None,

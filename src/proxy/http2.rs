@@ -49,7 +49,8 @@ const CONNECTION_WINDOW: u32 = 4 << 20;
 /// Bytes held for one body that the peer does not take.
 const SEND_BUFFER: usize = 256 * 1024;
 
-/// How long a client may take over the answer to a ping.
+/// How long a peer may take over the answer to a ping. Clients are pinged when they have idled for
+/// `idle_timeout`; upstreams, while exchanges wait, after `upstream_ping`.
 const PONG: Duration = Duration::from_secs(20);
 
 /// A connection to an upstream; clones share it.
@@ -63,12 +64,12 @@ pub(super) struct Multiplexed {
     opening: Mutex<()>,
 }
 
-/// Runs the parts of a connection on this thread.
-#[derive(Debug, Clone, Copy)]
 /// Runs the streams of a client's connection on this thread, as long as the client takes its answers.
 #[derive(Clone)]
 struct Streams(Rc<Worker>);
 
+/// Runs the parts of a connection on this thread.
+#[derive(Debug, Clone, Copy)]
 struct Local;
 
 /// Serves a client's connection to its end.
@@ -127,13 +128,6 @@ pub(super) fn is_grpc(version: Version, headers: &HeaderMap) -> bool {
     })
 }
 
-/// Why a request of an HTTP/2 client cannot be passed on, beside what holds for any.
-pub(super) fn fault(head: &request::Parts) -> Option<&'static str> {
-    if head.version != Version::HTTP_2 {
-        return None;
-    }
-    let host = head.headers.get(HOST).map(HeaderValue::as_bytes);
-    match (head.uri.authority(), host) {
 /// Whether an HTTP/2 client sent more than `most` headers; on HTTP/1 hyper sees to it. Lines of
 /// `cookie`, which HTTP/2 may split, count as the one they are on HTTP/1.
 pub(super) fn has_many_headers(head: &request::Parts, most: usize) -> bool {
@@ -144,6 +138,13 @@ pub(super) fn has_many_headers(head: &request::Parts, most: usize) -> bool {
     head.headers.len() - cookies.saturating_sub(1) > most
 }
 
+/// Why a request of an HTTP/2 client cannot be passed on, beside what holds for any.
+pub(super) fn fault(head: &request::Parts) -> Option<&'static str> {
+    if head.version != Version::HTTP_2 {
+        return None;
+    }
+    let host = head.headers.get(HOST).map(HeaderValue::as_bytes);
+    match (head.uri.authority(), host) {
         (None, None) => Some("there is neither :authority nor a host header"),
         (Some(authority), Some(host))
             if !authority.as_str().as_bytes().eq_ignore_ascii_case(host) =>
@@ -242,12 +243,17 @@ impl Multiplexed {
             return Ok(sender);
         }
         let stream = forward::open(worker, index, true).await?;
+        let ping = worker.shared.config.upstream_ping;
         let (sender, connection) = upstream::Builder::new(Local)
             .timer(TokioTimer::new())
             .max_header_list_size(max_head(&worker.shared.config.limits))
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buf_size(SEND_BUFFER)
+            .keep_alive_interval(ping)
+            .keep_alive_timeout(PONG.min(ping))
+            // gRPC's servers allow none at all while there is nothing to wait for.
+            .keep_alive_while_idle(false)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(Failure::Closed)?;
@@ -262,13 +268,6 @@ impl Multiplexed {
     }
 }
 
-// === impl Local ===
-
-impl<F: Future + 'static> Executor<F> for Local {
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(async move {
-            future.await;
-        });
 // === impl Streams ===
 
 impl<F: Future + 'static> Executor<F> for Streams {
@@ -285,5 +284,12 @@ impl<F: Future + 'static> Executor<F> for Streams {
     }
 }
 
+// === impl Local ===
+
+impl<F: Future + 'static> Executor<F> for Local {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(async move {
+            future.await;
+        });
     }
 }

@@ -220,3 +220,64 @@ fn more_headers_than_may_be_are_refused_and_counted() {
     assert_eq!(status, [(200, None), refused, (200, None), refused]);
     assert_eq!(origin.requests().len(), 2);
 }
+
+/// An upstream that stopped without an end, as a frozen virtual machine does: the system still takes
+/// what is sent to it.
+#[test]
+fn an_upstream_that_answers_no_ping_is_given_up_and_a_slow_one_is_not() {
+    const PING: Duration = Duration::from_millis(300);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (ask, asked) = mpsc::channel::<bool>();
+    let upstream = thread::spawn(move || {
+        for _ in 0..2 {
+            let mut stream = listener.accept().unwrap().0;
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let mut preface = [0; PREFACE.len()];
+            stream.read_exact(&mut preface).unwrap();
+            stream.write_all(&frame(SETTINGS, 0, 0, &[])).unwrap();
+            let answers = asked.recv_timeout(PATIENCE).unwrap();
+            let mut pings = 0;
+            while let Some((kind, flags, payload)) = next(&mut stream) {
+                match (kind, flags) {
+                    (SETTINGS, 0) => stream.write_all(&frame(SETTINGS, 1, 0, &[])).unwrap(),
+                    (PING_FRAME, 0) => pings += 1,
+                    _ => continue,
+                }
+                if kind == PING_FRAME && answers {
+                    stream
+                        .write_all(&frame(PING_FRAME, 1, 0, &payload))
+                        .unwrap();
+                }
+                if pings == 4 {
+                    // It was slow, and is done: `:status 200`.
+                    stream.write_all(&frame(HEADERS, 5, 1, &[0x88])).unwrap();
+                }
+            }
+            assert_eq!(pings >= 4, answers, "{pings}");
+        }
+    });
+    let mut settings = setup(&format!("http://{address}"));
+    settings.config.upstream_http2 = true;
+    settings.config.upstream_ping = PING;
+    settings.config.threads = NonZeroUsize::MIN;
+    let proxy = settings.run();
+    ask.send(false).unwrap();
+    let answer = proxy.ask(&post(b"x"));
+    assert_eq!(answer.status(), 502);
+    let error = answer.header("driftd-error");
+    assert_eq!(error.as_deref(), Some("upstream_closed"));
+    ask.send(true).unwrap();
+    assert_eq!(proxy.ask(&post(b"x")).status(), 200);
+    drop(proxy);
+    upstream.join().unwrap();
+}
+
+/// Type, flags and payload of the next frame; `None` at the end.
+fn next(stream: &mut TcpStream) -> Option<(u8, u8, Vec<u8>)> {
+    let mut byte = [0];
+    match stream.peek(&mut byte) {
+        Ok(0) | Err(_) => None,
+        Ok(_) => Some(read(stream)),
+    }
+}

@@ -7,9 +7,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tokio::task::AbortHandle;
 use tokio::time::{self, Instant, Sleep};
 
+use super::connections::Lease;
 use super::flight::{Flight, Side};
 use super::taking::Taking;
 use crate::exchange::Ending;
@@ -57,8 +57,9 @@ pub(super) enum Answer {
 /// counts as taken only as a whole, and hyper reads up to 400 KB at once from an upstream.
 const PIECE: usize = 16 * 1024;
 
-/// The body of an upstream's answer. Dropped before its end, it ends the connection it comes on:
-/// hyper alone would notice only when the upstream said something more.
+/// The body of an upstream's answer. At its end the connection it came on is free for another
+/// request; dropped before, it ends the connection: hyper alone would notice only when the upstream
+/// said something more.
 #[derive(Debug)]
 pub(super) struct UpstreamBody {
     body: Incoming,
@@ -66,9 +67,8 @@ pub(super) struct UpstreamBody {
     rest: Bytes,
     /// Most bytes passed on at once.
     piece: usize,
-    /// `None` where others share it.
-    connection: Option<AbortHandle>,
-    over: bool,
+    /// `None` at the end, and where others share the connection.
+    lease: Option<Lease>,
 }
 
 // === impl TapBody ===
@@ -188,13 +188,23 @@ impl<B: Body> Drop for TapBody<B> {
 // === impl UpstreamBody ===
 
 impl UpstreamBody {
-    pub(super) fn new(body: Incoming, connection: Option<AbortHandle>) -> Self {
-        Self {
+    pub(super) fn new(body: Incoming, lease: Option<Lease>) -> Self {
+        let mut new = Self {
             body,
             rest: Bytes::new(),
             piece: Taking::current().map_or(usize::MAX, |_| PIECE),
-            connection,
-            over: false,
+            lease,
+        };
+        new.give_back();
+        new
+    }
+
+    /// Gives the connection back where all of the body has come.
+    fn give_back(&mut self) {
+        if self.body.is_end_stream()
+            && let Some(lease) = self.lease.take()
+        {
+            lease.end();
         }
     }
 
@@ -204,12 +214,21 @@ impl UpstreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         if self.rest.is_empty() {
-            let polled = Pin::new(&mut self.body).poll_frame(cx);
-            self.over |= matches!(polled, Poll::Ready(None | Some(Err(_))));
-            let frame = match ready!(polled) {
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => frame,
-                other => return Poll::Ready(other),
+                None => {
+                    if let Some(lease) = self.lease.take() {
+                        lease.end();
+                    }
+                    return Poll::Ready(None);
+                }
+                error => {
+                    // It ends by itself.
+                    self.lease = None;
+                    return Poll::Ready(error);
+                }
             };
+            self.give_back();
             match frame.into_data() {
                 Ok(data) => self.rest = data,
                 Err(frame) => return Poll::Ready(Some(Ok(frame))),
@@ -231,11 +250,8 @@ impl UpstreamBody {
 
 impl Drop for UpstreamBody {
     fn drop(&mut self) {
-        if !self.over
-            && !self.body.is_end_stream()
-            && let Some(connection) = &self.connection
-        {
-            connection.abort();
+        if let Some(lease) = self.lease.take() {
+            lease.abort();
         }
     }
 }

@@ -11,7 +11,7 @@ use super::opening::Fault;
 const APPLICATION_ID: i64 = 0x6472_6674;
 
 /// Each entry takes a file from the version that is its index to the next one.
-const MIGRATIONS: [&str; 3] = [VERSION_1, VERSION_2, VERSION_3];
+const MIGRATIONS: [&str; 4] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 
 const VERSION_1: &str = r#"
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -125,6 +125,12 @@ CREATE VIEW exchanges AS SELECT e.id, e.request_id, e.trace_id, e.row_id, e.rows
   e.request_truncated, e.response_truncated, e.headers
   FROM exchange_data e LEFT JOIN models m ON m.id = e.model
   LEFT JOIN reference_data r ON r.id = e.reference;
+"#;
+
+/// The way back along one column's decisions, without reading those of all others.
+const VERSION_4: &str = r#"
+CREATE INDEX check_data_main ON check_data (model, "column", time)
+  WHERE span = 'main' AND test IN ('ks', 'chi2', 'range', 'missing', 'type');
 "#;
 
 /// Refuses files of other programs and of newer driftds, before anything is written to them.

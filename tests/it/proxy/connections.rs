@@ -9,7 +9,7 @@ use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use super::harness::{eventually, setup};
+use super::harness::{PATIENCE, eventually, setup};
 use super::origin::{Origin, serve_unix};
 use super::wire::{Client, post};
 
@@ -124,6 +124,29 @@ fn an_upstream_that_closes_idle_connections_costs_no_error() {
     }
     assert_eq!(origin.requests().len(), 200);
     proxy.settle();
+}
+
+/// A peer that vanished sends no end: only the system's probes find out.
+#[test]
+fn the_system_probes_upstream_connections() {
+    let origin = Origin::always(OK);
+    let mut setup = setup(&origin.url());
+    setup.config.upstream_idle = PATIENCE;
+    let proxy = setup.run();
+    let mut client = proxy.client();
+    client.send(&post(b"x"));
+    assert_eq!(client.answer().status(), 200);
+    // proc(5): sl local_address rem_address st tx_queue:rx_queue tr:when …; `tr` 02 is the timer of
+    // keep-alive probes.
+    let port = format!("0100007F:{:04X}", origin.address.port());
+    eventually("the timer of probes", || {
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let sockets = table.lines().map(|line| line.split_whitespace());
+        let mut ours = sockets.filter_map(|mut words| {
+            (words.nth(2)? == port).then(|| words.nth(2).unwrap_or_default().to_owned())
+        });
+        ours.any(|timer| timer.starts_with("02:"))
+    });
 }
 
 #[test]

@@ -28,7 +28,12 @@ class WatchedDemo:
         ]
         self.alertmanager = self.keep(Alertmanager(directory / "alertmanager"))
         self.prometheus = self.keep(
-            Prometheus(directory / "prometheus", self.page, RULES, self.alertmanager)
+            Prometheus(
+                directory / "prometheus",
+                self.page,
+                rules=RULES,
+                alertmanager=self.alertmanager,
+            )
         )
         wait_until(self.drifted, 60, "drift in the demo")
         # The rules have read what was scraped of it, and more than one scrape stands behind rates.

@@ -18,7 +18,7 @@ from test_table_flask import reference as flights_reference
 # What has equal labels of these is put together.
 BY = "model, version, feature, role, reference"
 
-# As the README has it: every value since the processes began, without the guess of increase().
+# As dashboards/README.md has it: every value since the processes began, without the guess of increase().
 SINCE_THE_START = f"""
 max by ({BY}) (abs(
   sum by ({BY}, le) (driftd_feature_value_bucket)

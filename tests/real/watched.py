@@ -40,6 +40,9 @@ class WatchedDemo:
         recorded = "driftd_feature:drift_effect:held"
         wait_until(lambda: self.prometheus.query(recorded), 30, "the drift in Prometheus")
         wait_until(self.prometheus.alerts, 30, "an alert")
+        # The rules over a day look once a minute.
+        day = "driftd_fleet:drift_statistic:psi_1d"
+        wait_until(lambda: self.prometheus.query(day), 75, "the rules over a day")
 
     def keep(self, process):
         self.processes.append(process)

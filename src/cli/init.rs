@@ -75,7 +75,9 @@ fn file(upstream: &str, args: &Arguments, found: &[Inspected]) -> String {
     line(&format!("upstream = {}", quoted(upstream)));
     line("");
     line("# [metrics]");
-    line("# features = \"top 50\"                # which have histograms, for many replicas; \"all\", \"off\"");
+    line(
+        "# features = \"top 50\"                # which have histograms, for many replicas; \"all\", \"off\"",
+    );
     line("");
     line("[window]");
     line(

@@ -148,8 +148,9 @@ fn the_documents_say_how_many_series_a_replica_has() {
 
 #[test]
 fn edges_read_alike_in_prometheus_2_and_3() {
-    // The right-hand sides are what Go 1.19 prints for
-    // strconv.FormatFloat(x, 'g', -1, 64), with ".0" where that has neither a point nor an exponent.
+    // The right-hand sides are what promtool 2.42 (Go 1.19) makes of {{ printf "%g" $value }}, which is
+    // strconv.FormatFloat(x, 'g', -1, 64), with ".0" where that has neither a point nor an exponent, as
+    // Prometheus 3 reads a bucket's edge.
     for (x, expected) in [
         (0.0, "0.0"),
         (1.0, "1.0"),

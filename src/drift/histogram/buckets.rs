@@ -75,7 +75,7 @@ impl Buckets {
             };
             // -0 and 0 are equal, and one label.
             let value = value + 0.0;
-            let decile = part as usize % DECILE == 0;
+            let decile = (part as usize).is_multiple_of(DECILE);
             if let Some(last) = chosen.last_mut().filter(|last| last.edge >= value) {
                 last.ends_bin |= decile;
                 continue;

@@ -326,6 +326,7 @@ impl Bound {
             addresses: addresses.clone(),
             external_url: config.external_url.clone(),
             check_interval: config.drift.every,
+            false_alarms_per_day: config.drift.allowance.per_day(),
             models: models.iter().map(Prepared::endpoint).collect(),
             traffic: Arc::clone(&traffic),
             monitoring: shared.clone(),

@@ -7,6 +7,7 @@
 mod access;
 mod drift;
 mod limits;
+mod metrics;
 mod models;
 mod problem;
 mod section;
@@ -145,7 +146,7 @@ fn validate(value: Value, base: &Path, warnings: Vec<String>) -> Result<Config, 
     let serving = serving::read(&mut top, base);
     let admin = top.address("admin");
     let admin_token = token(&mut top, base);
-    let metrics = top.address("metrics");
+    let metrics = metrics::read(top.section("metrics"));
     let external_url = top.parse(
         "external_url",
         "an address such as \"https://driftd.example\"",
@@ -167,7 +168,7 @@ fn validate(value: Value, base: &Path, warnings: Vec<String>) -> Result<Config, 
     let mut drift = top.section("drift");
     let reference_max_bytes = drift.bytes("reference_max_bytes");
     let reference_max_bytes = reference_max_bytes.unwrap_or(reference::DEFAULT_MAX_BYTES);
-    let drift = drift::read(drift);
+    let drift = drift::read(drift, metrics.features);
     let common = models::Common {
         given: top.has("upstream"),
         upstream: models::upstream(&mut top),
@@ -208,7 +209,7 @@ fn validate(value: Value, base: &Path, warnings: Vec<String>) -> Result<Config, 
             serving,
             admin: admin.or_else(fallback)?,
             admin_token,
-            metrics,
+            metrics: metrics.listen,
             external_url,
             json_log,
             log_exchanges,

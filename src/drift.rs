@@ -8,6 +8,7 @@
 //! - [`row`], [`current`]: the rows under comparison, an even sample of a span of the window
 //! - [`season`]: the reference's rows of the same hours, for spans shorter than a day
 //! - [`live`]: one model's reference and rows, shared by recorder and monitor; [`coverage`]
+//! - [`histogram`]: counts by bucket, which can be added up over replicas
 //! - [`ks`], [`kstwo`], [`chi2`], [`fisher`], [`conditional`], [`range`]: the tests, equal to
 //!   scipy's; [`effect`]: sizes of a change; [`memo`]: what they cost once only
 //! - [`values`], [`measure`]: one column of current rows against its reference
@@ -32,6 +33,7 @@ pub mod dependence;
 pub mod effect;
 pub mod explain;
 pub mod fisher;
+pub mod histogram;
 pub mod history;
 mod hypergeometric;
 pub mod joint;

@@ -10,10 +10,11 @@
 //! - [`tap`]: what became of each exchange offered to the tap
 //!
 //! Scalars are OpenTelemetry instruments; request histograms, the latency summary and everything
-//! keyed by feature come from one collector on the same registry.
+//! keyed by feature come from one collector on the same registry; histograms of values are written beside
+//! it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use opentelemetry::metrics::MeterProvider;
@@ -22,12 +23,14 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Registry, TextEncoder};
 
 use crate::drift::Report;
+use crate::drift::live::Lives;
 use crate::model::ModelName;
 
 use self::collector::Rendered;
 use self::scalars::Snapshot;
 use self::tap::TapCounters;
 use self::traffic::Traffic;
+use self::values::Values;
 
 pub mod catalogue;
 mod collector;
@@ -39,6 +42,7 @@ mod scalars;
 mod series;
 pub mod tap;
 pub mod traffic;
+mod values;
 
 #[cfg(test)]
 mod tests;
@@ -56,6 +60,8 @@ pub struct Sources {
     pub tap: Arc<TapCounters>,
     /// The verdicts in force.
     pub report: Arc<ArcSwap<Report>>,
+    /// The comparisons in force; set once the window is open.
+    pub lives: Arc<OnceLock<Arc<Lives>>>,
     /// The models in the configuration's order.
     pub models: Vec<ModelName>,
     /// Gathers the rest; called at each scrape, so it must be quick.
@@ -145,6 +151,9 @@ impl Metrics {
             return Err(Error::Empty);
         }
         untype(&mut text, catalogue::FEATURE_QUANTILE.name);
+        if let Some(lives) = self.sources.lives.get() {
+            Values::new(&self.snapshot.load().report, &lives.see()).write(&mut text);
+        }
         Ok(text)
     }
 }

@@ -28,6 +28,7 @@ use crate::drift::coverage::{Coverage, Totals};
 use crate::drift::current::Span;
 use crate::drift::decide::{Allowance, Policy};
 use crate::drift::explain;
+use crate::drift::histogram::Selection;
 use crate::drift::history::History;
 use crate::drift::live::{Live, Lives};
 use crate::drift::memo::Memo;
@@ -65,6 +66,8 @@ pub struct Config {
     pub policy: Policy,
     /// The least coverage a verdict stands on.
     pub min_coverage: f64,
+    /// Which features have histograms.
+    pub histograms: Selection,
 }
 
 /// One model under watch.

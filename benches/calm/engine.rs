@@ -7,6 +7,7 @@ use driftd::drift::alarm::Alarms;
 use driftd::drift::check::{Checked, Decided, Dependence, ModelCheck, SpanRows, Subject};
 use driftd::drift::current::{Entry, Span, SpanLength};
 use driftd::drift::decide::{Allowance, Policy, Rule};
+use driftd::drift::histogram::Histograms;
 use driftd::drift::live::Live;
 use driftd::drift::memo::Memo;
 use driftd::drift::report::{Level, ModelReport, SpanName};
@@ -145,7 +146,7 @@ impl Engine {
             ticks,
             rows: 0,
             alert: false,
-            live: Live::new(reference, spans),
+            live: Live::new(reference, spans, Histograms::default()),
         }
     }
 

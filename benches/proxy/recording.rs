@@ -144,6 +144,7 @@ fn metrics(traffic: Arc<Traffic>) -> Metrics {
         recording_restarts: 0,
         check_defects: 0,
         check_interval: Duration::from_secs(60),
+        false_alarms_per_day: Some(0.1),
         page: "http://127.0.0.1:9464".to_owned(),
         models: vec![ModelGauges {
             window_rows: Some(42),
@@ -157,6 +158,7 @@ fn metrics(traffic: Arc<Traffic>) -> Metrics {
         traffic,
         tap: Arc::new(TapCounters::new(1)),
         report: Arc::new(ArcSwap::from_pointee(report)),
+        lives: Arc::default(),
         models: vec![name()],
         gauges: Arc::new(move || gauges.clone()),
     });

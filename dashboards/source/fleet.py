@@ -28,6 +28,51 @@ TO_MODEL = link(
 FLEET_PAGE = link("driftd's page", "${__data.fields.url}/?model=${__data.fields.model:percentencode}")
 
 
+def together():
+    """Drift of the rows of all replicas, by the recording rules."""
+    recorded = 'job=~"$job", model=~"$model"'
+    day = f"driftd_fleet:drift_statistic:ks_1d{{{recorded}}}"
+    references = f"count by (job, model, version, reference_hash) (driftd_model_info{{{FLEET}}})"
+    return [
+        lines(
+            "D of all replicas, over an hour",
+            "The Kolmogorov-Smirnov statistic of the rows of all replicas together, which is not the average of "
+            "theirs. It is understated by the resolution of the buckets at most.",
+            [
+                (f"driftd_fleet:drift_statistic:ks_1h{{{recorded}}}", "{{model}} {{feature}}"),
+                (f"max(driftd_reference_value_resolution{{{FLEET}}})", "resolution"),
+            ],
+            "none",
+        ),
+        lines(
+            "D of all replicas, over a day",
+            "The same over a day. DriftdFleetDrift begins at the threshold, which is 0.1 (dashed) or more where "
+            "rows are few.",
+            [(day, "{{model}} {{feature}}")],
+            "none",
+            limit=steps((0.1, "yellow")),
+        ),
+        lines(
+            "Population stability index, over a day",
+            "By deciles of the reference, or by categories. Above 0.25 (dashed) is customarily called much.",
+            [(f"driftd_fleet:drift_statistic:psi_1d{{{recorded}}}", "{{model}} {{feature}}")],
+            "none",
+            limit=steps((0.25, "yellow")),
+        ),
+        stat(
+            "References in force",
+            "Of one model and version. Replicas with different ones are not put together.",
+            f"max(count by (job, model, version) ({references}))",
+            colours=steps((2, "yellow")),
+        ),
+        stat(
+            "False alarms allowed a month",
+            "What drift.false_alarms and drift.replicas allow all instances together in 30 days.",
+            f"sum(driftd_drift_false_alarms_per_day{{{INSTANCE}}}) * 30",
+        ),
+    ]
+
+
 def fleet():
     by = "job, instance, model"
     level = f"driftd_model_drift_level{{{FLEET}}}"
@@ -139,6 +184,7 @@ def fleet():
                 ),
             ],
         ),
+        row("All replicas together", together()),
         row("Tap and window", tap(FLEET)),
         row("Processes", process()),
     ]

@@ -36,6 +36,7 @@ async fn served(routes: Routes) -> Served {
         traffic: Traffic::new(models.clone()),
         tap: Arc::new(TapCounters::new(models.len())),
         report: Arc::clone(&report),
+        lives: Arc::default(),
         models,
         gauges: Arc::new(Gauges::default),
     });

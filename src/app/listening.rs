@@ -58,6 +58,7 @@ pub(super) fn sources(
         traffic: Arc::clone(&status.traffic),
         tap: Arc::clone(&status.monitoring.counters),
         report: Arc::clone(&status.monitoring.report),
+        lives: Arc::clone(&status.monitoring.lives),
         models,
         gauges: Arc::new(move || gauges.gauges()),
     })?;

@@ -10,6 +10,7 @@ use crate::drift::Reference;
 use crate::drift::accept::Acceptance;
 use crate::drift::alarm::Alarms;
 use crate::drift::decide::Policy;
+use crate::drift::histogram::Histograms;
 use crate::drift::live::Live;
 use crate::feature::{Column, Kind, Role, Store, hash};
 use crate::model::{ModelName, Schema};
@@ -274,7 +275,8 @@ impl Prepared {
     /// What recorder and monitor need of the model.
     pub(super) fn stages(&self, drift: &monitor::Config) -> (Recorded, Watched) {
         let live = self.reference.clone().map(|reference| {
-            let live = Live::new(reference, drift.spans());
+            let histograms = Histograms::new(&reference, &self.schema, drift.histograms);
+            let live = Live::new(reference, drift.spans(), histograms);
             if let Some(thinned) = self.thinned {
                 live.thin(thinned);
             }

@@ -56,6 +56,8 @@ pub(super) struct Shared {
     pub(super) durations: Arc<Durations>,
     /// Set once it is open.
     pub(super) window: Arc<OnceLock<Window>>,
+    /// The comparisons in force; set once it is open.
+    pub(super) lives: Arc<OnceLock<Arc<Lives>>>,
     /// Where the monitor takes commands; set once it runs.
     pub(super) commands: Commands,
     /// Reloads that failed.
@@ -106,6 +108,7 @@ impl Shared {
             health: Health::default(),
             durations: Arc::new(Durations::new(models)),
             window: Arc::default(),
+            lives: Arc::default(),
             commands: Arc::default(),
             failures: Arc::new(Failures::new(models)),
             pulses: Pulses {
@@ -128,6 +131,8 @@ impl Monitoring {
         let lives = watched.iter().map(|model| model.live.clone()).collect();
         let lives = Arc::new(Lives::new(lives));
         let shared = self.shared.clone();
+        // Only the first is kept, and there is only one.
+        drop(shared.lives.set(Arc::clone(&lives)));
         let recorder = Recorder {
             models: recorded,
             window: window.clone(),

@@ -33,6 +33,8 @@ pub(super) struct StatusSource {
     pub(super) external_url: Option<String>,
     /// Time between two checks.
     pub(super) check_interval: Duration,
+    /// False alarms this process allows itself a day.
+    pub(super) false_alarms_per_day: f64,
     pub(super) models: Vec<Endpoint>,
     pub(super) traffic: Arc<Traffic>,
     pub(super) monitoring: Shared,
@@ -67,6 +69,7 @@ impl StatusSource {
             recording_restarts: self.monitoring.health.restarts(),
             check_defects: self.monitoring.durations.defects(),
             check_interval: self.check_interval,
+            false_alarms_per_day: Some(self.false_alarms_per_day),
             page: self.page(),
             models: (0..self.models.len()).map(model).collect(),
         }

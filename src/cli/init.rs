@@ -74,6 +74,11 @@ fn file(upstream: &str, args: &Arguments, found: &[Inspected]) -> String {
     line("admin    = \"127.0.0.1:9464\"          # the page, the API, /metrics for Prometheus");
     line(&format!("upstream = {}", quoted(upstream)));
     line("");
+    line("# [metrics]");
+    line(
+        "# features = \"top 50\"                # which have histograms, for many replicas; \"all\", \"off\"",
+    );
+    line("");
     line("[window]");
     line(
         "path      = \"driftd.db\"              # SQLite; read it with: sqlite3 -readonly driftd.db",

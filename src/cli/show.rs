@@ -1,6 +1,7 @@
 //! `driftd config`: validates the configuration and prints what is in effect, as a file that says
 //! the same, and what is stored.
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,6 +12,7 @@ use crate::admin::TokenSource;
 use crate::app::App;
 use crate::config::{Config, Model, Serving};
 use crate::drift::current::{Span, SpanLength};
+use crate::drift::histogram::Selection;
 use crate::feature::{Kind, Store};
 use crate::model::Schema;
 use crate::monitor;
@@ -79,9 +81,6 @@ pub(super) fn effective(config: &Config) -> String {
             text += &string("admin_token_file", &path.display().to_string());
         }
     }
-    if let Some(metrics) = metrics {
-        text += &string("metrics", &metrics.to_string());
-    }
     text += &string("upstream", &upstream.to_string());
     let timeout = upstream_timeout.map_or_else(|| "off".to_owned(), duration);
     text += &string("upstream_timeout", &timeout);
@@ -100,6 +99,7 @@ pub(super) fn effective(config: &Config) -> String {
             text += &string("client_ca", &path.display().to_string());
         }
     }
+    text += &metrics_table(*metrics, drift.histograms);
     text += "\n[window]\n";
     let path = absolute(&window.path);
     text += &string("path", &path.display().to_string());
@@ -116,6 +116,19 @@ pub(super) fn effective(config: &Config) -> String {
     text += &line("headers", list(headers.names()));
     text += &drift_table(drift);
     text + &line("reference_max_bytes", bytes(*reference_max_bytes))
+}
+
+fn metrics_table(listen: Option<SocketAddr>, features: Selection) -> String {
+    let mut text = String::from("\n[metrics]\n");
+    if let Some(listen) = listen {
+        text += &string("listen", &listen.to_string());
+    }
+    let features = match features {
+        Selection::Off => "off".to_owned(),
+        Selection::Top(most) => format!("top {most}"),
+        Selection::All => "all".to_owned(),
+    };
+    text + &string("features", &features)
 }
 
 /// How traffic is taken and let go; TLS has a table of its own.
@@ -183,6 +196,7 @@ fn drift_table(drift: &monitor::Config) -> String {
         season,
         policy,
         min_coverage,
+        histograms: _,
     } = drift;
     let fast = fast.as_ref().map_or_else(|| "off".to_owned(), length);
     let allowed = format!("{} per {}", allowance.alarms, duration(allowance.per));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::drift::current::{Span, SpanLength};
 use crate::drift::decide::{Allowance, Policy, Rule};
+use crate::drift::histogram::Selection;
 use crate::monitor;
 
 use super::models;
@@ -20,8 +21,8 @@ const DEFAULT_MIN_EFFECT: f64 = 0.1;
 const DEFAULT_MIN_COVERAGE: f64 = 0.9;
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Reads the `[drift]` table.
-pub(super) fn read(mut section: Section<'_>) -> monitor::Config {
+/// Reads the `[drift]` table; which features have histograms stands in `[metrics]`.
+pub(super) fn read(mut section: Section<'_>, histograms: Selection) -> monitor::Config {
     let every = section.duration("every").unwrap_or(DEFAULT_EVERY);
     let rows = |count: Option<u64>, default| {
         usize::try_from(count.unwrap_or(default)).unwrap_or(usize::MAX)
@@ -99,6 +100,7 @@ pub(super) fn read(mut section: Section<'_>) -> monitor::Config {
         season: season.flatten(),
         policy: Policy { rule, min_effect },
         min_coverage,
+        histograms,
     }
 }
 

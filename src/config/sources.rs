@@ -24,6 +24,8 @@ const ENVIRONMENT_KEYS: &[&str] = &[
     "admin_token",
     "admin_token_file",
     "metrics",
+    "metrics.listen",
+    "metrics.features",
     "upstream",
     "upstream_timeout",
     "external_url",
@@ -70,6 +72,13 @@ const ENVIRONMENT_KEYS: &[&str] = &[
     "ordered",
 ];
 
+/// A key that takes one value for a table.
+const METRICS: &str = "metrics";
+
+/// The settings of a file.
+#[derive(Debug, Clone)]
+struct Settings(Map<String, Value>);
+
 /// Settings given as `(key, value, origin)`, from the environment or from flags.
 #[derive(Debug, Clone, Default)]
 pub struct Given(Vec<(String, String, String)>);
@@ -99,7 +108,9 @@ pub(super) fn merge(
         let text = std::fs::read_to_string(path)
             .map_err(|error| one(path, format!("the file cannot be read: {error}")))?;
         toml_only(&text).map_err(|error| one(path, error.to_string()))?;
-        builder = builder.add_source(File::from(path).format(FileFormat::Toml));
+        let file = File::from(path).format(FileFormat::Toml).collect();
+        let file = file.map_err(|error| one(path, error.to_string()))?;
+        builder = builder.add_source(Settings(as_tables(file)));
     }
     let merged = builder
         .add_source(environment)
@@ -110,6 +121,23 @@ pub(super) fn merge(
         value: merged.cache,
         warnings,
     })
+}
+
+/// `metrics = "…"` is short for `[metrics]` with `listen` alone. Written out, so that the
+/// environment overrides one key of the table and never the table.
+fn as_tables(mut file: Map<String, Value>) -> Map<String, Value> {
+    if let Some(metrics) = file.remove(METRICS) {
+        let table = match metrics.kind {
+            ValueKind::Table(_) => metrics,
+            _ => {
+                let origin = metrics.origin().map(str::to_owned);
+                let table = Map::from_iter([("listen".to_owned(), metrics)]);
+                Value::new(origin.as_ref(), ValueKind::Table(table))
+            }
+        };
+        file.insert(METRICS.to_owned(), table);
+    }
+    file
 }
 
 fn toml_only(text: &str) -> Result<(), ConfigError> {
@@ -135,7 +163,12 @@ fn from_environment(variables: impl Iterator<Item = (String, String)>) -> (Given
         };
         let key = rest.to_lowercase().replace("__", ".");
         if ENVIRONMENT_KEYS.contains(&key.as_str()) {
-            given.set(&key, value, format!("environment variable {variable}"));
+            let key = if key == METRICS {
+                "metrics.listen"
+            } else {
+                &key
+            };
+            given.set(key, value, format!("environment variable {variable}"));
         } else if !injected_by_kubernetes(rest) && rest != "CONFIG" {
             warnings.push(format!(
                 "environment variable {variable} is not a setting of driftd and is ignored"
@@ -150,6 +183,18 @@ fn from_environment(variables: impl Iterator<Item = (String, String)>) -> (Given
 /// `DRIFTD_PORT_8080_TCP_ADDR`, `DRIFTD_SERVICE_HOST`, …
 fn injected_by_kubernetes(rest: &str) -> bool {
     rest == "PORT" || rest.starts_with("PORT_") || rest.starts_with("SERVICE_")
+}
+
+// === impl Settings ===
+
+impl Source for Settings {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+        Ok(self.0.clone())
+    }
 }
 
 // === impl Given ===

@@ -145,6 +145,71 @@ fn the_documented_file_is_read_whole() {
 }
 
 #[test]
+fn an_address_is_short_for_a_table_of_metrics() {
+    use crate::drift::histogram::Selection;
+
+    let read = |table: &str| {
+        let config = from_toml(&format!("{UPSTREAM}{table}")).unwrap();
+        (config.metrics, config.drift.histograms)
+    };
+    let address = Some("0.0.0.0:9466".parse().unwrap());
+    assert_eq!(read(""), (None, Selection::Top(50)));
+    let short = "metrics = \"0.0.0.0:9466\"\n";
+    assert_eq!(read(short), (address, Selection::Top(50)));
+    let whole = "[metrics]\nlisten = \"0.0.0.0:9466\"\nfeatures = \"top 7\"\n";
+    assert_eq!(read(whole), (address, Selection::Top(7)));
+    for (features, selection) in [
+        ("\"all\"", Selection::All),
+        ("\"off\"", Selection::Off),
+        ("0", Selection::Off),
+        ("\"top 0\"", Selection::Off),
+    ] {
+        let table = format!("[metrics]\nfeatures = {features}\n");
+        assert_eq!(read(&table), (None, selection));
+    }
+    for wrong in ["50", "\"top\"", "\"top -1\"", "\"first 3\"", "true"] {
+        let found = problems(&format!("{UPSTREAM}[metrics]\nfeatures = {wrong}\n"));
+        let right = "metrics.features: write \"top 50\" (outputs, then inputs";
+        assert!(
+            found.len() == 1 && found[0].starts_with(right),
+            "{wrong}: {found:#?}"
+        );
+    }
+}
+
+#[test]
+fn the_environment_sets_one_key_of_the_metrics_and_leaves_the_other() {
+    use crate::drift::histogram::Selection;
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("driftd.toml");
+    let address: std::net::SocketAddr = "0.0.0.0:9466".parse().unwrap();
+    for (file, variable, value) in [
+        (
+            "metrics = \"0.0.0.0:9466\"",
+            "DRIFTD_METRICS__FEATURES",
+            "all",
+        ),
+        (
+            "[metrics]\nfeatures = \"all\"",
+            "DRIFTD_METRICS",
+            "0.0.0.0:9466",
+        ),
+        (
+            "[metrics]\nfeatures = \"all\"",
+            "DRIFTD_METRICS__LISTEN",
+            "0.0.0.0:9466",
+        ),
+    ] {
+        std::fs::write(&path, format!("{UPSTREAM}{file}\n")).unwrap();
+        let environment = [(variable.to_owned(), value.to_owned())];
+        let config = load(Some(&path), environment.into_iter(), Given::default()).unwrap();
+        let found = (config.metrics, config.drift.histograms);
+        assert_eq!(found, (Some(address), Selection::All), "{variable}");
+    }
+}
+
+#[test]
 fn limits_that_cannot_be_are_refused_and_the_usual_ones_stand_elsewhere() {
     let config = from_toml(&format!("{UPSTREAM}[proxy]\nmax_in_flight = 3\n")).unwrap();
     let usual = crate::proxy::Limits::default();

@@ -144,6 +144,12 @@ impl Allowance {
     pub fn own(&self) -> f64 {
         self.alarms / self.replicas
     }
+
+    /// How many this process may raise a day.
+    #[must_use]
+    pub fn per_day(&self) -> f64 {
+        self.own() * 86_400.0 / self.per.as_secs_f64()
+    }
 }
 
 // === impl Policy ===

@@ -246,11 +246,24 @@ impl Numbers {
         upto as f64 / self.len().max(1) as f64
     }
 
+    /// How many values there are up to and including `x`; exactly, where `x` is an edge of a binned
+    /// column or the number just below one.
+    #[must_use]
+    pub fn upto(&self, x: f64) -> u64 {
+        self.around(self.code(x)).upto
+    }
+
     /// The smallest known value with at least the share `q` up to it:
     /// `numpy.quantile(values, q, method="inverted_cdf")` of an exact column.
     #[must_use]
     pub fn quantile(&self, q: f64) -> Option<f64> {
-        let rank = ((q * self.len() as f64).ceil() as u64).max(1);
+        self.at_rank(((q * self.len() as f64).ceil() as u64).max(1))
+    }
+
+    /// The value at a rank, the smallest value having rank 1, ranks beyond the last being the last;
+    /// of a binned column, the first edge with as many values up to it.
+    #[must_use]
+    pub fn at_rank(&self, rank: u64) -> Option<f64> {
         match &self.points {
             Points::Exact(sorted) => {
                 let rank = usize::try_from(rank).ok()?.min(sorted.len());

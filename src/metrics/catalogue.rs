@@ -114,6 +114,8 @@ catalogue! {
         "Time between two checks, as configured.";
     DRIFT_CHECK_DEFECTS: Counter "driftd_drift_check_defects_total" []
         "Checks, and commands between them, that a defect in driftd ended; what stood before stands.";
+    DRIFT_FALSE_ALARMS: Gauge "driftd_drift_false_alarms_per_day" []
+        "False alarms this process allows itself a day: drift.false_alarms, divided by drift.replicas.";
     DRIFT_CALIBRATED: Gauge "driftd_drift_calibrated" ["model"]
         "1 once the dependence between rows has been measured.";
     COVERAGE_RATIO: Gauge "driftd_coverage_ratio" ["model"]
@@ -142,6 +144,23 @@ catalogue! {
     FEATURE_QUANTILE: Gauge "driftd_feature_quantile"
         ["model" "version" "feature" "role" "side" "quantile"]
         "Quantiles of the values, of the reference and of the current rows.";
+
+    // One column over many replicas: what has equal labels, reference included, can be added up.
+    FEATURE_VALUE: Histogram "driftd_feature_value"
+        ["model" "version" "feature" "role" "reference"]
+        "Values since the process or the reference began, in buckets of the reference; of a category its rank there. The sum is that of the finite ones.";
+    REFERENCE_VALUE: Histogram "driftd_reference_value"
+        ["model" "version" "feature" "role" "reference"]
+        "The reference's values in the same buckets.";
+    REFERENCE_BIN_VALUES: Gauge "driftd_reference_bin_values"
+        ["model" "version" "feature" "role" "reference" "after" "upto"]
+        "The reference's values above after, up to and including upto: the bins of the population stability index.";
+    REFERENCE_VALUE_RESOLUTION: Gauge "driftd_reference_value_resolution"
+        ["model" "version" "feature" "role" "reference"]
+        "By how much D from these buckets may fall short of D; it never exceeds D.";
+    FEATURE_DEPENDENCE: Gauge "driftd_feature_dependence_rows"
+        ["model" "version" "feature" "role" "reference"]
+        "Consecutive rows that tell as much as one independent row; absent until measured.";
 
     // One test of one column over one span.
     DRIFT_STATISTIC: Gauge "driftd_drift_statistic"

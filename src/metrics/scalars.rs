@@ -36,6 +36,8 @@ pub struct Gauges {
     pub check_defects: u64,
     /// Time between two checks.
     pub check_interval: Duration,
+    /// False alarms this process allows itself a day; `None` where nothing is checked.
+    pub false_alarms_per_day: Option<f64>,
     /// Where people reach the page.
     pub page: String,
     /// One entry per model, in the configuration's order.
@@ -215,6 +217,11 @@ const SCALARS: &[(Series, Observe)] = &[
     }),
     (catalogue::DRIFT_CHECK_INTERVAL, |snapshot, _, observe| {
         observe(&[], snapshot.gauges.check_interval.as_secs_f64());
+    }),
+    (catalogue::DRIFT_FALSE_ALARMS, |snapshot, _, observe| {
+        if let Some(allowed) = snapshot.gauges.false_alarms_per_day {
+            observe(&[], allowed);
+        }
     }),
     (catalogue::DRIFT_CALIBRATED, |snapshot, _, observe| {
         per_report(snapshot, observe, |model| Some(flag(model.calibrated)));

@@ -109,7 +109,7 @@ fn acceptance(feature: &str) -> Acceptance {
     Acceptance::new(feature.to_owned(), Test::Ks, 0.25, &terms, NOW)
 }
 
-fn model(features: Vec<FeatureReport>) -> ModelReport {
+pub(super) fn model(features: Vec<FeatureReport>) -> ModelReport {
     ModelReport {
         model: ModelName::parse("iris").unwrap(),
         version: "2026-11".into(),
@@ -180,6 +180,7 @@ fn metrics(report: Report, busy: bool) -> Metrics {
             recording_restarts: 0,
             check_defects: 3,
             check_interval: Duration::from_secs(60),
+            false_alarms_per_day: Some(0.5),
             page: "https://driftd.example".to_owned(),
             window_bytes: Some(4096),
             models: vec![ModelGauges {
@@ -192,11 +193,17 @@ fn metrics(report: Report, busy: bool) -> Metrics {
         };
     }
     let report = Arc::new(ArcSwap::from_pointee(report));
+    let lives = OnceLock::new();
+    if busy {
+        lives.set(super::values::tests::lives()).unwrap();
+    }
+    let lives = Arc::new(lives);
     let gauges = Arc::new(move || gauges.clone());
     Metrics::new(Sources {
         traffic,
         tap,
         report,
+        lives,
         models,
         gauges,
     })
@@ -289,6 +296,7 @@ fn exposes_the_figures() {
         r#"driftd_current_rows{model="iris",span="fast"} 90"#,
         r#"driftd_drift_check_duration_seconds{model="iris"} 0.25"#,
         "driftd_drift_check_interval_seconds 60",
+        "driftd_drift_false_alarms_per_day 0.5",
         r#"driftd_page_info{url="https://driftd.example"} 1"#,
         r#"driftd_reference_reload_failures_total{model="iris"} 3"#,
         r#"driftd_drift_statistic{model="iris",version="2026-11",feature="sepal",role="feature",test="ks",span="main"} 0.25"#,

@@ -96,7 +96,8 @@ fn begin(
         at: now,
     };
     let freeze = || window.freeze(index, frozen);
-    let replaced = tracked.replace(index, loaded.reference, place, now, freeze);
+    let (reference, schema) = (loaded.reference, &loaded.schema);
+    let replaced = tracked.replace(index, reference, schema, place, now, freeze);
     replaced.map_err(|error| error.to_string())?;
     let model = tracked.watched.name.as_str();
     tracing::info!(model, rows, hash, "Reference learned");

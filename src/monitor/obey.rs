@@ -108,7 +108,8 @@ impl Monitor {
             let begun = window.begin_reference(index, &version, &hash, now);
             begun.map(|_first_row| ())
         };
-        let replace = || tracked.replace(index, reference, place, now, begin);
+        let schema = Arc::clone(&tracked.watched.schema);
+        let replace = || tracked.replace(index, reference, &schema, place, now, begin);
         self.links.pulse.waits(replace)?;
         let mut pace = Pace::hurried(&self.links.pulse);
         if let Some(report) = self.check_model(index, now, &mut pace) {

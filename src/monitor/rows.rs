@@ -146,6 +146,7 @@ pub(super) fn recall(window: &Window, index: usize, live: &Live, saved: Option<S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drift::histogram::Histograms;
     use crate::drift::season::Seasonal;
     use crate::drift::{ColumnReference, Reference};
     use crate::feature::{Cell, Kind};
@@ -181,7 +182,7 @@ mod tests {
         };
         let fast = SpanLength::Time(HOUR);
         let spans = [(SpanName::Main, span(main)), (SpanName::Fast, span(fast))];
-        let live = Live::new(Arc::new(reference), spans);
+        let live = Live::new(Arc::new(reference), spans, Histograms::default());
         let now = 20_000 * 86_400_000 + 10 * 3_600_000 + 1_800_000;
         for back in (0..2880).rev() {
             live.append(&Entry {

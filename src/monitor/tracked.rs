@@ -7,8 +7,10 @@ use crate::drift::accept::{Acceptances, End, Ended};
 use crate::drift::alarm::Alarms;
 use crate::drift::check::{Change, Decided};
 use crate::drift::coverage::Coverage;
+use crate::drift::histogram::Histograms;
 use crate::drift::live::{Live, Lives};
 use crate::drift::report::{CheckReport, Level, ModelReport, SpanName, State};
+use crate::model::Schema;
 use crate::timestamp::Timestamp;
 
 use super::{Config, Watched};
@@ -76,12 +78,15 @@ impl Tracked {
         &mut self,
         index: usize,
         mut reference: Reference,
+        schema: &Schema,
         (config, lives): (&Config, &Lives),
         now: Timestamp,
         store: impl FnOnce() -> Result<(), E>,
     ) -> Result<(), E> {
         reference.loaded_at = now;
-        let live = Arc::new(Live::new(Arc::new(reference), config.spans()));
+        let histograms = Histograms::new(&reference, schema, config.histograms);
+        let live = Live::new(Arc::new(reference), config.spans(), histograms);
+        let live = Arc::new(live);
         lives.replace(index, Arc::clone(&live), store)?;
         self.begin(live, now);
         Ok(())

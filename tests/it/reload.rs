@@ -175,6 +175,49 @@ fn only_rows_since_the_new_reference_are_compared() {
     assert_eq!(age["checks"][0]["sign"], -1, "{age:#}");
 }
 
+/// The reference and the number of the ages that stand in the histogram.
+fn counted(driftd: &Driftd) -> (String, u64) {
+    let metrics = exchange(driftd.addresses.admin, "GET /metrics", "");
+    let ages = (metrics.lines())
+        .filter(|line| line.starts_with("driftd_feature_value_count{"))
+        .find(|line| line.contains(r#"feature="age""#))
+        .unwrap();
+    let (labels, count) = ages.split_once("} ").unwrap();
+    let (_, reference) = labels.split_once(r#"reference=""#).unwrap();
+    (reference.to_owned(), count.parse().unwrap())
+}
+
+#[test]
+fn histograms_count_committed_rows_and_begin_anew_with_another_reference_or_process() {
+    let directory = tempfile::tempdir().unwrap();
+    write_reference(directory.path(), 20);
+    let driftd = Driftd::start(directory.path(), model_server(), &settings());
+    driftd.eventually("a report", |d| d.model()["reference"] != Value::Null);
+    let (before, none) = counted(&driftd);
+    assert_eq!(none, 0, "there before the first row");
+    driftd.predict_all(25);
+    driftd.eventually("all counted", |d| d.tap()["in_flight"] == 0);
+    let rows = driftd.tap()["captured"].as_u64().unwrap();
+    assert!(rows > 0);
+    assert_eq!(counted(&driftd), (before.clone(), rows));
+
+    replace(directory.path(), &people(45));
+    let (status, said) = post(driftd.addresses.admin, "/-/reload", "");
+    assert_eq!(status, 200, "{said:#}");
+    let (after, none) = counted(&driftd);
+    assert_eq!(none, 0);
+    assert_ne!(before, after);
+    driftd.predict_all(25);
+    driftd.eventually("all counted", |d| d.tap()["in_flight"] == 0);
+    assert_eq!(counted(&driftd), (after.clone(), rows));
+    drop(driftd);
+
+    // What is read back from the window was counted before.
+    let driftd = Driftd::start(directory.path(), model_server(), &settings());
+    driftd.eventually("a report", |d| d.model()["reference"] != Value::Null);
+    assert_eq!(counted(&driftd), (after, 0));
+}
+
 /// Kills the process where a test fails before it has ended.
 struct Process(Child);
 

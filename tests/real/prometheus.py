@@ -27,13 +27,13 @@ def run(*command):
 
 
 class Prometheus(Process):
-    """The server, scraping one driftd every second, with the shipped rules where they are asked for."""
+    """The server, scraping each driftd every second, with the shipped rules where they are asked for."""
 
-    def __init__(self, directory, target, rules=(), alertmanager=None):
+    def __init__(self, directory, *targets, rules=(), alertmanager=None):
         directory.mkdir()
         config = directory / "prometheus.yml"
-        address = target.removeprefix("http://")
-        driftd = {"job_name": "driftd", "static_configs": [{"targets": [address]}]}
+        addresses = [target.removeprefix("http://") for target in targets]
+        driftd = {"job_name": "driftd", "static_configs": [{"targets": addresses}]}
         text = {
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
             "scrape_configs": [driftd],

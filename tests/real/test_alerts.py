@@ -191,7 +191,7 @@ def test_drift_fires_its_alert_which_stands_while_driftd_is_away(
     admin = f"127.0.0.1:{free_port()}"
     config = config_text(iris_app_sync.url, drift=CALIBRATED, admin=admin)
     driftd = start_driftd(config=config)
-    prometheus = Prometheus(tmp_path / "prometheus", driftd.page, RULES, alertmanager)
+    prometheus = Prometheus(tmp_path / "prometheus", driftd.page, rules=RULES, alertmanager=alertmanager)
     started.append(prometheus)
     _, exchanges = rows.send_iris(driftd.post, rows.iris() * 14)
 

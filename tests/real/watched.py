@@ -28,13 +28,21 @@ class WatchedDemo:
         ]
         self.alertmanager = self.keep(Alertmanager(directory / "alertmanager"))
         self.prometheus = self.keep(
-            Prometheus(directory / "prometheus", self.page, RULES, self.alertmanager)
+            Prometheus(
+                directory / "prometheus",
+                self.page,
+                rules=RULES,
+                alertmanager=self.alertmanager,
+            )
         )
         wait_until(self.drifted, 60, "drift in the demo")
         # The rules have read what was scraped of it, and more than one scrape stands behind rates.
         recorded = "driftd_feature:drift_effect:held"
         wait_until(lambda: self.prometheus.query(recorded), 30, "the drift in Prometheus")
         wait_until(self.prometheus.alerts, 30, "an alert")
+        # The rules over a day look once a minute.
+        day = "driftd_fleet:drift_statistic:psi_1d"
+        wait_until(lambda: self.prometheus.query(day), 75, "the rules over a day")
 
     def keep(self, process):
         self.processes.append(process)

@@ -21,6 +21,7 @@ mod init;
 mod output;
 mod profile;
 mod progress;
+mod receiver;
 mod render;
 mod report;
 mod run;

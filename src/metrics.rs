@@ -8,6 +8,7 @@
 //! - [`traffic`]: requests, counted per thread
 //! - [`connection`]: limits that acted, tunnels
 //! - [`tap`]: what became of each exchange offered to the tap
+//! - [`webhook`]: what became of each change announced
 //!
 //! Scalars are OpenTelemetry instruments; request histograms, the latency summary and everything
 //! keyed by feature come from one collector on the same registry.
@@ -39,6 +40,7 @@ mod scalars;
 mod series;
 pub mod tap;
 pub mod traffic;
+pub mod webhook;
 
 #[cfg(test)]
 mod tests;

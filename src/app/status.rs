@@ -10,6 +10,7 @@ use crate::exchange::{DropReason, Outcome};
 use crate::metrics::connection::{Direction, Limit};
 use crate::metrics::tap::TapCounters;
 use crate::metrics::traffic::{Observation, Shard, Traffic};
+use crate::metrics::webhook::WebhookCounters;
 use crate::metrics::{Gauges, ModelGauges};
 use crate::model::ModelName;
 use crate::proxy::{Observer, Readiness, TapBytes, UpstreamState};
@@ -28,6 +29,8 @@ pub(super) struct Endpoint {
 #[derive(Debug)]
 pub(super) struct StatusSource {
     pub(super) started: Timestamp,
+    /// What became of the changes announced.
+    pub(super) webhooks: Arc<WebhookCounters>,
     pub(super) addresses: Addresses,
     /// Where people reach the page, if not at its own address.
     pub(super) external_url: Option<String>,
@@ -67,6 +70,7 @@ impl StatusSource {
             recording_restarts: self.monitoring.health.restarts(),
             check_interval: self.check_interval,
             page: self.page(),
+            webhooks: self.webhooks.snapshot(),
             models: (0..self.models.len()).map(model).collect(),
         }
     }
@@ -113,7 +117,7 @@ impl StatusSource {
         window.map_or_else(Figures::default, |window| window.figures(model))
     }
 
-    fn page(&self) -> String {
+    pub(super) fn page(&self) -> String {
         let own = || format!("http://{}", self.addresses.admin);
         self.external_url.clone().unwrap_or_else(own)
     }

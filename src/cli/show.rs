@@ -65,6 +65,7 @@ pub(super) fn effective(config: &Config) -> String {
         sample,
         drift,
         reference_max_bytes,
+        webhooks,
         models: _,
         warnings: _,
     } = config;
@@ -115,7 +116,10 @@ pub(super) fn effective(config: &Config) -> String {
     text += &line("exclude", format!("[{}]", exclude.join(", ")));
     text += &line("headers", list(headers.names()));
     text += &drift_table(drift);
-    text + &line("reference_max_bytes", bytes(*reference_max_bytes))
+    text += &line("reference_max_bytes", bytes(*reference_max_bytes));
+    webhooks.iter().fold(text, |text, webhook| {
+        text + &super::receiver::table(webhook)
+    })
 }
 
 /// How traffic is taken and let go; TLS has a table of its own.
@@ -253,6 +257,6 @@ pub(super) fn model(
 }
 
 /// The same place from any working directory: what is printed may be read from another one.
-fn absolute(path: &Path) -> PathBuf {
+pub(super) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

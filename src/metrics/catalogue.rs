@@ -97,6 +97,14 @@ catalogue! {
     WINDOW_NEWEST_ROW_TIMESTAMP: Gauge "driftd_window_newest_row_timestamp_seconds" ["model"]
         "When the newest row of the window was served.";
 
+    // Webhooks.
+    WEBHOOK_DELIVERIES: Counter "driftd_webhook_deliveries_total" ["receiver" "outcome"]
+        "Changes of a model's level announced to a webhook, by what became of them.";
+    WEBHOOK_RETRIES: Counter "driftd_webhook_retries_total" ["receiver"]
+        "Tries to deliver to a webhook that failed and are followed by another.";
+    WEBHOOK_QUEUE: Gauge "driftd_webhook_queue" ["receiver"]
+        "Changes a webhook's receiver does not have yet.";
+
     // One model.
     MODEL_INFO: Gauge "driftd_model_info" ["model" "version" "reference_hash"]
         "1 for the version and the reference in force.";

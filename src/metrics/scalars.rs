@@ -20,6 +20,7 @@ use crate::timestamp::Timestamp;
 use super::catalogue::{self, Series, SeriesKind};
 use super::connection::{ConnectionTotals, Direction, Limit};
 use super::tap::TapSnapshot;
+use super::webhook::{Delivery, WebhookSnapshot};
 
 /// Figures the application gathers from the modules that own them.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -36,6 +37,8 @@ pub struct Gauges {
     pub check_interval: Duration,
     /// Where people reach the page.
     pub page: String,
+    /// One entry per receiver of webhooks.
+    pub webhooks: Vec<WebhookSnapshot>,
     /// One entry per model, in the configuration's order.
     pub models: Vec<ModelGauges>,
 }
@@ -158,6 +161,24 @@ const SCALARS: &[(Series, Observe)] = &[
             });
         },
     ),
+    (catalogue::WEBHOOK_DELIVERIES, |snapshot, _, observe| {
+        for webhook in &snapshot.gauges.webhooks {
+            for (delivery, count) in Delivery::ALL.iter().zip(webhook.outcomes) {
+                let outcome = KeyValue::new("outcome", delivery.as_str());
+                observe(&[receiver(webhook), outcome], count as f64);
+            }
+        }
+    }),
+    (catalogue::WEBHOOK_RETRIES, |snapshot, _, observe| {
+        for webhook in &snapshot.gauges.webhooks {
+            observe(&[receiver(webhook)], webhook.retries as f64);
+        }
+    }),
+    (catalogue::WEBHOOK_QUEUE, |snapshot, _, observe| {
+        for webhook in &snapshot.gauges.webhooks {
+            observe(&[receiver(webhook)], webhook.waiting as f64);
+        }
+    }),
     (catalogue::MODEL_INFO, |snapshot, _, observe| {
         for model in &snapshot.report.models {
             let hash = model
@@ -324,6 +345,10 @@ fn per_report(
 
 fn label(model: &ModelName) -> KeyValue {
     KeyValue::new("model", model.as_str().to_owned())
+}
+
+fn receiver(webhook: &WebhookSnapshot) -> KeyValue {
+    KeyValue::new("receiver", webhook.receiver.clone())
 }
 
 fn flag(value: bool) -> f64 {

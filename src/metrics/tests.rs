@@ -15,6 +15,7 @@ use crate::timestamp::Timestamp;
 use super::catalogue::SeriesKind;
 use super::connection::{Direction, Limit};
 use super::traffic::Observation;
+use super::webhook::WebhookSnapshot;
 use super::*;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -179,6 +180,12 @@ fn metrics(report: Report, busy: bool) -> Metrics {
             recording_restarts: 0,
             check_interval: Duration::from_secs(60),
             page: "https://driftd.example".to_owned(),
+            webhooks: vec![WebhookSnapshot {
+                receiver: "slack".to_owned(),
+                outcomes: [3, 0, 0, 1, 0],
+                retries: 12,
+                waiting: 2,
+            }],
             window_bytes: Some(4096),
             models: vec![ModelGauges {
                 window_rows: Some(42),
@@ -293,6 +300,11 @@ fn exposes_the_figures() {
         r#"driftd_drift_since_timestamp_seconds{model="iris",version="2026-11",feature="sepal",role="feature"} 1700000000"#,
         r#"driftd_feature_quantile{model="iris",version="2026-11",feature="sepal",role="feature",side="current",quantile="0.5"} 5"#,
         r#"driftd_drift_accepted{model="iris",version="2026-11",feature="sepal",role="feature"} 1"#,
+        r#"driftd_webhook_deliveries_total{outcome="delivered",receiver="slack"} 3"#,
+        r#"driftd_webhook_deliveries_total{outcome="expired",receiver="slack"} 1"#,
+        r#"driftd_webhook_deliveries_total{outcome="gone",receiver="slack"} 0"#,
+        r#"driftd_webhook_retries_total{receiver="slack"} 12"#,
+        r#"driftd_webhook_queue{receiver="slack"} 2"#,
         r#"driftd_drift_accepted{model="iris",version="2026-11",feature="petal",role="feature"} 0"#,
         r#"target_info{service_name="driftd",service_version="0.1.0"} 1"#,
     ] {

@@ -190,7 +190,7 @@ impl Receiver {
             Delivery::Rejected | Delivery::Gone | Delivery::Expired => {}
         }
         if let Some(window) = self.links.window.get()
-            && let Err(error) = window.settle(id, outcome.as_str(), Timestamp::now())
+            && let Err(error) = window.end_announcement(id, outcome.as_str(), Timestamp::now())
         {
             tracing::warn!(%error, webhook, id, "What became of a change is not in the window: a restart announces it again");
         }

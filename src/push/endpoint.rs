@@ -23,11 +23,12 @@ impl Endpoint {
     /// # Errors
     /// What is wrong with it, without repeating it.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let uri: Uri = text.trim().parse().map_err(|_| "it is not an URL")?;
-        let scheme = match uri.scheme_str() {
-            Some(scheme @ ("http" | "https")) => scheme,
+        let text = text.trim();
+        let scheme = match text.split_once("://") {
+            Some((scheme @ ("http" | "https"), _)) => scheme,
             _ => return Err("it has no http:// or https:// in front".to_owned()),
         };
+        let uri: Uri = text.parse().map_err(|_| "it is not an URL")?;
         let authority = uri.authority().map_or("", |authority| authority.as_str());
         if authority.contains('@') {
             return Err("credentials cannot be given in front of the host".to_owned());

@@ -90,7 +90,12 @@ impl Window {
     ///
     /// # Errors
     /// SQLite refused; it counts as pending still.
-    pub fn settle(&self, id: &str, outcome: &'static str, now: Timestamp) -> Result<(), Error> {
+    pub fn end_announcement(
+        &self,
+        id: &str,
+        outcome: &'static str,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         let id = id.to_owned();
         self.step(0, Step::Settle { id, outcome, now })
     }

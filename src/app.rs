@@ -15,6 +15,7 @@ mod reload;
 mod status;
 mod threads;
 mod vitals;
+mod watching;
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
@@ -329,10 +330,12 @@ impl Bound {
         };
         let (tap, receiver) = proxy::tap(config.tap, observer());
         let accepting = Arc::new(AtomicBool::new(true));
+        let (processes, watching) = watching::watch(config)?;
         let webhooks = receivers.counters();
         let status = Arc::new(StatusSource {
             started,
             webhooks: Arc::clone(&webhooks),
+            processes,
             addresses: addresses.clone(),
             external_url: config.external_url.clone(),
             check_interval: config.drift.every,
@@ -397,8 +400,10 @@ impl Bound {
             );
         }
         // What it does not deliver any more it finds in the window at the next start.
-        if let Some(announcing) = announcing {
-            ended(announcing.end(), deadline).await;
+        let announcing = announcing.map(pushing::Announcing::end);
+        let watching = watching.map(watching::Watching::end);
+        for thread in announcing.into_iter().chain(watching) {
+            ended(thread, deadline).await;
         }
         // The tap's senders are gone with the proxy: the recorder empties the queue, the monitor
         // stops, the window closes.

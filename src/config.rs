@@ -9,6 +9,7 @@ mod drift;
 mod limits;
 mod models;
 mod problem;
+mod process;
 mod section;
 mod serving;
 mod sources;

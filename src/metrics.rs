@@ -7,6 +7,7 @@
 //! - [`catalogue`]: names, labels and help of every series
 //! - [`traffic`]: requests, counted per thread
 //! - [`connection`]: limits that acted, tunnels
+//! - [`process`]: the model server's own resources
 //! - [`tap`]: what became of each exchange offered to the tap
 //! - [`webhook`]: what became of each change announced
 //!
@@ -36,6 +37,7 @@ pub mod connection;
 mod drift;
 mod family;
 mod latency;
+pub mod process;
 mod scalars;
 mod series;
 pub mod tap;

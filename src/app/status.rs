@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Addresses;
 use super::monitoring::Shared;
+use super::watching::Processes;
 use crate::admin::{ModelStatus, RecordingStatus, Status, WindowStatus};
 use crate::exchange::{DropReason, Outcome};
 use crate::metrics::connection::{Direction, Limit};
@@ -31,6 +32,8 @@ pub(super) struct StatusSource {
     pub(super) started: Timestamp,
     /// What became of the changes announced.
     pub(super) webhooks: Arc<WebhookCounters>,
+    /// The model servers' own resources.
+    pub(super) processes: Processes,
     pub(super) addresses: Addresses,
     /// Where people reach the page, if not at its own address.
     pub(super) external_url: Option<String>,
@@ -61,6 +64,7 @@ impl StatusSource {
                 upstream_up: self.upstream_up(index),
                 check_duration: self.monitoring.durations.last(index),
                 reload_failures: self.monitoring.failures.of(index),
+                process: self.processes.of(index),
             }
         };
         Gauges {

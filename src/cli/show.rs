@@ -118,7 +118,7 @@ pub(super) fn effective(config: &Config) -> String {
     text += &drift_table(drift);
     text += &line("reference_max_bytes", bytes(*reference_max_bytes));
     webhooks.iter().fold(text, |text, webhook| {
-        text + &super::receiver::table(webhook)
+        text + &super::attached::table(webhook)
     })
 }
 
@@ -215,6 +215,10 @@ pub(super) fn model(
     text += &string("name", settings.name.as_str());
     text += &line("paths", list(settings.paths.iter().map(String::as_str)));
     text += &string("upstream", &settings.upstream.to_string());
+    text += &match &settings.process {
+        None => string("process", "off"),
+        Some(source) => line("process", super::attached::process(source)),
+    };
     text += &string("version", &settings.version);
     if !schema.columns().is_empty() {
         text += &line("features", names(schema.features()));

@@ -462,3 +462,50 @@ fn what_is_wrong_with_a_webhook_is_said_without_its_secrets() {
             .contains("two webhooks are named default")
     );
 }
+
+#[test]
+fn the_processes_of_a_server_are_found_by_its_address_or_as_configured() {
+    use crate::process::Source;
+    let process = |upstream: &str, more: &str| {
+        let config = from_toml(&format!("upstream = \"{upstream}\"\n{more}\n")).unwrap();
+        config.models[0].process.clone()
+    };
+    let local = "http://127.0.0.1:5000";
+    assert_eq!(process(local, ""), Some(Source::Port(5000)));
+    assert_eq!(process("http://localhost:81", ""), Some(Source::Port(81)));
+    assert_eq!(
+        process("http://[::1]:81", "process = \"auto\""),
+        Some(Source::Port(81))
+    );
+    assert_eq!(
+        process("unix:/run/m.sock", ""),
+        Some(Source::Socket("/run/m.sock".into()))
+    );
+    assert_eq!(process("http://model:5000", ""), None);
+    assert_eq!(process(local, "process = \"off\""), None);
+    assert_eq!(
+        process("http://model:5000", "process = { port = 5001 }"),
+        Some(Source::Port(5001))
+    );
+    let cgroup = "process = { cgroup = \"/sys/fs/cgroup/system.slice/m.service\" }";
+    let path = "/sys/fs/cgroup/system.slice/m.service".into();
+    assert_eq!(process(local, cgroup), Some(Source::Cgroup(path)));
+    let given = from_environment(&[("DRIFTD_PROCESS__PID_FILE", "/run/m.pid")]).unwrap();
+    assert_eq!(
+        given.models[0].process,
+        Some(Source::PidFile("/run/m.pid".into()))
+    );
+    for (text, part) in [
+        ("process = \"on\"", "process: write \"auto\""),
+        ("process = {}", "one of pid_file, cgroup and port"),
+        (
+            "process = { port = 1, cgroup = \"/x\" }",
+            "one of pid_file, cgroup and port",
+        ),
+        ("process = { port = 0 }", "a port from 1 to 65535"),
+        ("process = { pid = 7 }", "no such key"),
+    ] {
+        let said = problems(&format!("{UPSTREAM}{text}\n")).join("\n");
+        assert!(said.contains(part), "{text}: {said}");
+    }
+}

@@ -51,6 +51,8 @@ pub(super) fn read(path: &Path) -> Result<Group, Visibility> {
 
 /// The number behind a key in a flat keyed file.
 fn figure(text: &str, key: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
     line?.trim().parse().ok()
 }

@@ -19,11 +19,15 @@ const SLACK: f64 = 2.0;
 pub(super) fn by_pid_file(path: &Path, table: &Table) -> Result<Identity, Visibility> {
     let text = std::fs::read_to_string(path).map_err(|_| Visibility::NoPidFile)?;
     let pid = text.split_whitespace().next();
-    let pid = pid.and_then(|word| word.parse().ok()).filter(|pid| *pid > 0);
+    let pid = pid
+        .and_then(|word| word.parse().ok())
+        .filter(|pid| *pid > 0);
     let pid = pid.ok_or(Visibility::BadPidFile)?;
     let identity = table.get(pid).ok_or(Visibility::NoProcess)?.identity;
     let written = std::fs::metadata(path).and_then(|file| file.modified());
-    let written = written.ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    let written = written
+        .ok()
+        .and_then(|at| at.duration_since(UNIX_EPOCH).ok());
     // A server writes the file once it runs. One that ended without removing it leaves an id that
     // any later process may get.
     match written {

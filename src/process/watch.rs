@@ -75,7 +75,11 @@ impl Watch {
     pub fn look(&mut self) -> ProcessSnapshot {
         self.looks += 1;
         let table = Table::read();
-        if self.roots.iter().any(|root| !table.has(*root)) {
+        if self
+            .roots
+            .iter()
+            .any(|root| root.start > 0 && !table.has(*root))
+        {
             self.lost = true;
             self.found = None;
         }
@@ -136,12 +140,16 @@ impl Watch {
     fn seen(&mut self, found: &Found) -> ProcessSnapshot {
         self.count_restarts(found);
         self.count_cpu(found.cpu_seconds);
-        let files = found.entries.iter().filter_map(|entry| files(entry.identity.pid));
+        let files = found
+            .entries
+            .iter()
+            .filter_map(|entry| files(entry.identity.pid));
         let closest = files.max_by(|a, b| {
             let share = |files: &super::table::Files| files.open as f64 / files.most.max(1) as f64;
             share(a).total_cmp(&share(b))
         });
-        let oldest = found.entries.iter().map(|entry| entry.identity.start).min();
+        let starts = found.entries.iter().map(|entry| entry.identity.start);
+        let oldest = starts.filter(|start| *start > 0).min();
         ProcessSnapshot {
             visible: Visibility::Ok,
             count: Some(found.count),
@@ -157,8 +165,14 @@ impl Watch {
 
     fn count_restarts(&mut self, found: &Found) {
         let now: Vec<Identity> = found.entries.iter().map(|entry| entry.identity).collect();
-        let known = |identity: &Identity| self.members.iter().find(|(member, _)| member == identity);
-        let fresh: Vec<Identity> = now.iter().filter(|new| known(new).is_none()).copied().collect();
+        let known =
+            |identity: &Identity| self.members.iter().find(|(member, _)| member == identity);
+        let fresh: Vec<Identity> = now
+            .iter()
+            .filter(|new| known(new).is_none())
+            .copied()
+            .collect();
+        self.lost |= self.roots.iter().any(|root| !now.contains(root));
         // Orphans of a server that was killed go on for a while, and are no new server.
         let anew = found.roots.iter().any(|root| fresh.contains(root));
         if self.lost && anew {
@@ -171,7 +185,8 @@ impl Watch {
                 .filter(|(member, looks)| *looks > 1 && !now.contains(member))
                 .count();
             self.missing.extend(std::iter::repeat_n(self.looks, gone));
-            self.missing.retain(|look| self.looks - look <= REPLACED_WITHIN);
+            self.missing
+                .retain(|look| self.looks - look <= REPLACED_WITHIN);
             let replaced = self.missing.len().min(fresh.len());
             self.missing.drain(..replaced);
             self.worker_restarts += replaced as u64;
@@ -182,16 +197,17 @@ impl Watch {
         self.roots.clone_from(&found.roots);
     }
 
-    /// Adds what was used since the last look; a sum that fell is that of other processes.
+    /// Adds what was used since the last look, or by a server that began since then.
     fn count_cpu(&mut self, now: Option<f64>) {
         let Some(now) = now else {
             return;
         };
         let counted = match self.cpu {
             None => now,
-            Some((counted, before)) if now >= before => counted + (now - before),
-            Some((counted, _)) if self.members.iter().all(|(_, looks)| *looks == 1) => counted + now,
-            Some((counted, _)) => counted,
+            Some((counted, _)) if self.members.iter().all(|(_, looks)| *looks == 1) => {
+                counted + now
+            }
+            Some((counted, before)) => counted + (now - before).max(0.0),
         };
         self.cpu = Some((counted, now));
     }
@@ -202,15 +218,26 @@ fn in_cgroup(group: cgroup::Group, table: &Table) -> Result<Found, Visibility> {
     if group.pids.is_empty() {
         return Err(Visibility::NoProcess);
     }
-    let entries: Vec<Entry> = (group.pids.iter())
-        .filter_map(|pid| table.get(*pid).copied())
+    let known = |pid: &i32| Entry {
+        identity: Identity {
+            pid: *pid,
+            start: 0,
+        },
+        parent: 0,
+        ticks: 0,
+        pages: 0,
+    };
+    let pids = group.pids.iter().filter(|pid| **pid > 0);
+    let entries: Vec<Entry> = pids
+        .map(|pid| table.get(*pid).copied().unwrap_or_else(|| known(pid)))
         .collect();
-    let hidden = entries.is_empty();
-    let roots = if hidden {
-        let first = group.pids.iter().filter(|pid| **pid > 0).min();
-        first.map(|pid| Identity { pid: *pid, start: 0 }).into_iter().collect()
-    } else {
-        table.roots(&group.pids)
+    let roots = match table.roots(&group.pids) {
+        // Of processes that are hidden, the first is the one with the smallest id.
+        hidden if hidden.is_empty() => {
+            let first = entries.iter().map(|entry| entry.identity).min();
+            first.into_iter().collect()
+        }
+        roots => roots,
     };
     Ok(Found {
         roots,

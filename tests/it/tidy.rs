@@ -12,7 +12,7 @@ const LAYERS: &[(&[&str], bool)] = &[
     ),
     (&["drift"], false),
     (&["decode", "reference", "metrics"], false),
-    (&["proxy", "window", "admin", "push"], false),
+    (&["proxy", "window", "admin", "push", "process"], false),
     (&["recorder", "monitor", "announcer"], false),
     (&["config"], false),
     (&["app"], false),

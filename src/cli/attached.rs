@@ -1,8 +1,10 @@
-//! A receiver of webhooks as `driftd config` shows it.
+//! What is connected to a model, as `driftd config` shows it: receivers of webhooks, the processes of
+//! its server.
 
 use super::show::absolute;
-use super::toml::{line, list, string};
+use super::toml::{line, list, quoted, string};
 use crate::drift::report::Level;
+use crate::process::Source;
 use crate::push::{Config, SecretSource};
 use crate::timestamp::compact as duration;
 
@@ -44,4 +46,16 @@ pub(super) fn table(webhook: &Config) -> String {
         text += &string("ca", &absolute(path).display().to_string());
     }
     text
+}
+
+/// How the processes of a model's server are found.
+pub(super) fn process(source: &Source) -> String {
+    let quoted = |path: &std::path::Path| quoted(&absolute(path).display().to_string());
+    match source {
+        Source::PidFile(path) => format!("{{ pid_file = {} }}", quoted(path)),
+        Source::Cgroup(path) => format!("{{ cgroup = {} }}", quoted(path)),
+        Source::Port(port) => format!("{{ port = {port} }}"),
+        // Found by the upstream's own address.
+        Source::Socket(_) => "\"auto\"".to_owned(),
+    }
 }

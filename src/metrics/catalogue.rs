@@ -64,7 +64,7 @@ catalogue! {
     // The model server's own processes.
     PROCESS_VISIBLE: Gauge "driftd_upstream_process_visible" ["model" "reason"]
         "1 if the model server's processes are seen, 0 if not, for the reason given.";
-    PROCESS_COUNT: Gauge "driftd_upstream_process_count" ["model"]
+    PROCESS_COUNT: Gauge "driftd_upstream_processes" ["model"]
         "Processes of the model server.";
     PROCESS_CPU_SECONDS: Counter "driftd_upstream_process_cpu_seconds_total" ["model"]
         "Processor time of the model server's processes, in seconds.";

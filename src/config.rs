@@ -91,7 +91,7 @@ pub struct Config {
     pub sample: proxy::Sample,
     /// When and how checks are made.
     pub drift: monitor::Config,
-    /// Bytes the sorted values of each reference may take.
+    /// Bytes the sorted values of the references of each model may take.
     pub reference_max_bytes: u64,
     /// Who is told of changes.
     pub webhooks: Vec<push::Config>,

@@ -72,8 +72,9 @@ use table::Missing;
 /// Words that stand for a missing value where none are configured: what pandas, R and SQL write.
 pub const DEFAULT_MISSING: [&str; 8] = ["", "NA", "NaN", "nan", "null", "NULL", "None", "N/A"];
 
-/// What the sorted values of one reference may take: room for 60 columns of a million rows.
-pub const DEFAULT_MAX_BYTES: u64 = 512 << 20;
+/// What the sorted values of one model's references may take, of which there are two during a
+/// reload: room for 60 columns of a million rows in each.
+pub const DEFAULT_MAX_BYTES: u64 = 1 << 30;
 
 /// The name of the output where neither file nor configuration names one.
 pub const DEFAULT_OUTPUT: &str = "prediction";
@@ -98,7 +99,8 @@ pub struct Config {
     /// Whether the rows stand in the order of their time, so that they tell how rows depend on
     /// those before them.
     pub ordered: bool,
-    /// Bytes its sorted values may take; columns beyond are known by edges.
+    /// Bytes its sorted values may take, and those of the one it replaces; columns beyond half of it
+    /// are known by edges.
     pub max_bytes: u64,
     /// The time traffic takes to go round once; the times of the rows are kept where it is set.
     pub season: Option<Duration>,

@@ -144,12 +144,14 @@ fn metrics(traffic: Arc<Traffic>) -> Metrics {
         recording_restarts: 0,
         check_interval: Duration::from_secs(60),
         page: "http://127.0.0.1:9464".to_owned(),
+        webhooks: Vec::new(),
         models: vec![ModelGauges {
             window_rows: Some(42),
             window_newest_row: Some(NOW),
             upstream_up: Some(true),
             check_duration: Some(Duration::from_millis(250)),
             reload_failures: 0,
+            process: None,
         }],
     };
     let metrics = Metrics::new(Sources {

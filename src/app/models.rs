@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use crate::config::{Config, FeatureOverride, Model, Problem, Problems};
+use crate::config::{Config, Model, Problem, Problems};
 use crate::decode::Decoder;
 use crate::drift::Reference;
 use crate::drift::accept::Acceptance;
@@ -18,12 +18,14 @@ use crate::proxy;
 use crate::recorder::Recorded;
 use crate::reference;
 use crate::timestamp::Timestamp;
-use crate::window::{self, ModelSpec, Window};
+use crate::window::{ModelSpec, Window};
 
 use super::Error;
 use super::certificates::Certificates;
 use super::reload::Stamp;
 use super::status::Endpoint;
+
+mod learned;
 
 /// A model whose reference is loaded.
 #[derive(Debug)]
@@ -73,7 +75,7 @@ pub(super) fn open_window(
     // What could not be read before is not learned a second time.
     for (model, settings) in models.iter_mut().zip(&config.models) {
         if model.learn.is_some()
-            && let Some(loaded) = learned(settings, config, now)?
+            && let Some(loaded) = learned::read(settings, config, now)?
         {
             model.schema = Arc::new(loaded.schema);
             model.reference = Some(Arc::new(loaded.reference));
@@ -201,7 +203,7 @@ impl Prepared {
             accepted: Vec::new(),
             changed: false,
             thinned: None,
-            learn: (model.learn_rows.filter(|_| !known)).map(|rows| (rows, kinds(model))),
+            learn: (model.learn_rows.filter(|_| !known)).map(|rows| (rows, learned::kinds(model))),
         })
     }
 
@@ -291,10 +293,11 @@ impl Prepared {
             schema: Arc::clone(&self.schema),
             policies: self.policies.clone(),
             live,
-            learning: self
-                .learn
-                .clone()
-                .map(|(rows, kinds)| Learning { rows, kinds }),
+            learning: (self.learn.clone()).map(|(rows, kinds)| Learning {
+                rows,
+                kinds,
+                stores: self.stores.clone(),
+            }),
             alarms: self.alarms.clone(),
             accepted: self.accepted.clone(),
             changed: self.changed,
@@ -324,7 +327,7 @@ pub(super) struct Read {
 
 /// The reference learned in an earlier run, or what the file says.
 fn read(model: &Model, config: &Config, now: Timestamp) -> Result<Read, Vec<Problem>> {
-    match learned(model, config, now) {
+    match learned::read(model, config, now) {
         Ok(Some(loaded)) => {
             return Ok(Read {
                 schema: loaded.schema,
@@ -387,55 +390,7 @@ pub(super) fn conceal(reference: &mut Reference, stores: &[Store], salt: &str) {
         reference.together = None;
         reference.dependence = Vec::new();
     }
-    // What is compared is not the same any more, so its identity is not either.
-    if stores.iter().any(|store| *store != Store::Keep) {
-        let words: Vec<&str> = stores.iter().map(|store| store.as_str()).collect();
-        reference.hash = hash(&reference.hash, &words.join(",")).into();
-    }
-}
-
-/// The reference learned in an earlier run, if it was and is about the columns configured now.
-fn learned(
-    model: &Model,
-    config: &Config,
-    now: Timestamp,
-) -> Result<Option<reference::Loaded>, window::Error> {
-    if model.learn_rows.is_none() {
-        return Ok(None);
-    }
-    let profile = window::frozen(&config.window.path, &model.name, &model.version)?;
-    let Some(profile) = profile else {
-        return Ok(None);
-    };
-    let loaded = match reference::frozen(&profile, now) {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            tracing::error!(model = %model.name, %error, "Reference cannot be read back: it is learned anew");
-            return Ok(None);
-        }
-    };
-    let declared = declared(model);
-    let named = |schema: &Schema| -> Vec<_> {
-        let columns = schema.columns().iter();
-        columns.map(|c| (c.name.clone(), c.role)).collect()
-    };
-    if named(&loaded.schema) != named(&declared) {
-        tracing::warn!(model = %model.name, "Other columns are configured than the reference was learned for: it is learned anew");
-        return Ok(None);
-    }
-    Ok(Some(loaded))
-}
-
-/// Kinds that are not left to be found: those configured, and words that are stored by their hash.
-fn kinds(model: &Model) -> BTreeMap<String, Kind> {
-    let kind = |change: &FeatureOverride| match change.store {
-        Store::Hash => Some(Kind::Categorical),
-        Store::Keep | Store::Drop => change.kind,
-    };
-    let kinds = model.overrides.iter();
-    kinds
-        .filter_map(|change| Some((change.name.clone(), kind(change)?)))
-        .collect()
+    reference.stored_as(stores);
 }
 
 /// The columns a model without reference is configured with; none where it is not.

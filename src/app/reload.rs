@@ -2,8 +2,8 @@
 //! when a file has been replaced.
 //!
 //! Invariant: a reference that cannot be read, or has other columns than the model, changes nothing:
-//! the one in force stays. While one is read there are two of that model in memory; models are read
-//! one after the other.
+//! the one in force stays. While one is read there are two of that model in memory, of which each
+//! may take half of what references may; models are read one after the other.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;

@@ -62,7 +62,7 @@ pub(super) struct Common {
     pub(super) given: bool,
     /// The one written, if it is right.
     pub(super) upstream: Option<Upstream>,
-    /// What the sorted values of each reference may take.
+    /// What the sorted values of the references of each model may take.
     pub(super) reference_max_bytes: u64,
 }
 

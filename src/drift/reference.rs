@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use crate::feature::{Cell, Kind};
+use crate::feature::{self, Cell, Kind, Store};
 use crate::timestamp::Timestamp;
 
 use super::numbers::Numbers;
@@ -126,6 +126,15 @@ impl Reference {
             }
         }
         values.into_iter().collect()
+    }
+
+    /// Notes in its identity what is stored of each column's values, where that is not all: rows
+    /// stored otherwise hold other values.
+    pub fn stored_as(&mut self, stores: &[Store]) {
+        if stores.iter().any(|store| *store != Store::Keep) {
+            let words: Vec<&str> = stores.iter().map(|store| store.as_str()).collect();
+            self.hash = feature::hash(&self.hash, &words.join(",")).into();
+        }
     }
 
     /// What identifies it in a report.

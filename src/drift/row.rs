@@ -110,9 +110,14 @@ impl Row {
         self.slots.iter().map(|slot| slot.value())
     }
 
-    /// The rank code of the number in `slot`, or a mark: [`MARKS`] and beyond.
+    /// The rank code of the number in `slot`, or a mark.
     pub(super) fn code(&self, slot: usize) -> u32 {
         self.codes[slot].load(Ordering::Relaxed)
+    }
+
+    /// The rank codes of the numbers in all slots, or marks: [`MARKS`] and beyond.
+    pub(super) fn codes(&self) -> &[AtomicU32] {
+        &self.codes
     }
 }
 

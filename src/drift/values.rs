@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::feature::Cell;
 
@@ -116,14 +117,16 @@ impl<'a> Values<'a> {
         };
         let mut taken: Vec<Self> = tracks.iter().map(&mut empty).collect();
         let mut tile = vec![[0; TILE]; tracks.len()];
-        for few in rows.chunks(TILE) {
-            if fill(&mut tile, few, tracks) {
+        let held: Vec<&[AtomicU32]> = rows.iter().map(|row| row.codes()).collect();
+        for (few, held) in rows.chunks(TILE).zip(held.chunks(TILE)) {
+            fill(&mut tile, held, tracks);
+            if waits(&tile, few.len(), tracks) {
                 for track in tracks {
                     if let Side::Numbers(numbers) = track.side {
                         rank(few.iter().copied(), track.slot, numbers);
                     }
                 }
-                fill(&mut tile, few, tracks);
+                fill(&mut tile, held, tracks);
             }
             for ((taken, codes), track) in taken.iter_mut().zip(&tile).zip(tracks) {
                 taken.take(&codes[..few.len()], few, track.slot);
@@ -142,7 +145,7 @@ impl<'a> Values<'a> {
     /// Takes what `rows` hold in `slot`, which has these `codes`.
     fn take(&mut self, codes: &[u32], rows: &[&Row], slot: usize) {
         match &mut self.codes {
-            Some(known) if codes.iter().all(|code| *code < MARKS) => {
+            Some(known) if ranks(codes) || codes.iter().all(|code| *code < MARKS) => {
                 known.extend_from_slice(codes);
                 self.rows += codes.len();
             }
@@ -210,22 +213,43 @@ impl<'a> Values<'a> {
     }
 }
 
-/// Fills in the codes of a few rows, column by column; whether any is not ranked yet.
-fn fill(tile: &mut [[u32; TILE]], rows: &[&Row], tracks: &[Track<'_>]) -> bool {
-    let numeric = |track: &Track<'_>| matches!(track.side, Side::Numbers(_));
+/// Fills in the codes of a few rows, column by column.
+fn fill(tile: &mut [[u32; TILE]], rows: &[&[AtomicU32]], tracks: &[Track<'_>]) {
+    let (Some(first), Some(last)) = (tracks.first(), tracks.last()) else {
+        return;
+    };
+    let slots = first.slot..last.slot + 1;
+    debug_assert_eq!(
+        slots.len(),
+        tracks.len(),
+        "each track has the slot after the one before"
+    );
     // One value of each line of the cache first: rows lie anywhere in memory, and the processor can
     // wait for many of them at once.
-    let mut lines = tracks.iter().step_by(LINE);
-    let waits = lines.any(|track| {
-        rows.iter().fold(false, |waits, row| {
-            waits | (numeric(track) && row.code(track.slot) == UNRANKED)
-        })
-    });
+    let lines = slots.clone().step_by(LINE).chain([last.slot]);
+    let code = |row: &[AtomicU32], slot: usize| row[slot].load(Ordering::Relaxed);
+    for slot in lines {
+        let touched = rows.iter().fold(0, |all, row| all | code(row, slot));
+        std::hint::black_box(touched);
+    }
     for (at, row) in rows.iter().enumerate() {
-        for (column, track) in tile.iter_mut().zip(tracks) {
-            column[at] = row.code(track.slot);
+        for (column, code) in tile.iter_mut().zip(&row[slots.clone()]) {
+            column[at] = code.load(Ordering::Relaxed);
         }
     }
+}
+
+/// Whether any number among the first `rows` of a tile is not ranked yet.
+fn waits(tile: &[[u32; TILE]], rows: usize, tracks: &[Track<'_>]) -> bool {
     let mut columns = tile.iter().zip(tracks);
-    waits || columns.any(|(codes, track)| numeric(track) && codes[..rows.len()].contains(&UNRANKED))
+    columns.any(|(codes, track)| {
+        let codes = &codes[..rows];
+        matches!(track.side, Side::Numbers(_)) && !ranks(codes) && codes.contains(&UNRANKED)
+    })
+}
+
+/// Whether all codes surely are ranks, not marks: what can be seen from their highest bits, many at
+/// a time.
+fn ranks(codes: &[u32]) -> bool {
+    codes.iter().fold(0, |all, code| all | code) < 1 << 31
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::drift::live::Lives;
 use crate::drift::report::{ModelReport, State};
-use crate::feature::Kind;
+use crate::feature::{Kind, Store};
 use crate::reference::{self, Learned};
 use crate::timestamp::Timestamp;
 use crate::window::{Frozen, Window};
@@ -20,6 +20,8 @@ pub struct Learning {
     pub rows: usize,
     /// Kinds by column name, over those found.
     pub kinds: BTreeMap<String, Kind>,
+    /// What of each column is stored, and so learned.
+    pub stores: Vec<Store>,
 }
 
 /// How far learning is.
@@ -41,7 +43,12 @@ pub(super) fn learn(
     place: (&Config, &Lives),
     now: Timestamp,
 ) -> Progress {
-    let Some(Learning { rows, kinds }) = &tracked.watched.learning else {
+    let Some(Learning {
+        rows,
+        kinds,
+        stores,
+    }) = &tracked.watched.learning
+    else {
         return Progress::Idle;
     };
     let model = tracked.watched.name.to_string();
@@ -54,7 +61,10 @@ pub(super) fn learn(
     }
     let learned = (window.oldest_rows(index, *rows).map_err(|e| e.to_string())).and_then(|rows| {
         let rows: Vec<_> = rows.into_iter().map(|row| row.cells).collect();
-        reference::learn(&tracked.watched.schema, kinds, &rows, now).map_err(|e| e.to_string())
+        let learned = reference::learn(&tracked.watched.schema, kinds, &rows, now);
+        let mut learned = learned.map_err(|e| e.to_string())?;
+        learned.loaded.reference.stored_as(stores);
+        Ok(learned)
     });
     let begun = learned.and_then(|learned| begin(window, index, tracked, place, learned, now));
     match begun {

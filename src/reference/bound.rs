@@ -11,7 +11,8 @@ const MOST_VALUES: usize = 1_000_000;
 /// Edges of a column that is not kept exactly: D is understated by at most 1/4095.
 const EDGES: usize = 4096;
 
-/// What is left of the memory the sorted values of one reference may take.
+/// What is left of the memory the sorted values of one reference may take: half of what is
+/// configured, for while it is reloaded there are two.
 #[derive(Debug)]
 pub(super) struct Bound {
     most: u64,
@@ -27,11 +28,11 @@ pub(super) struct Bound {
 // === impl Bound ===
 
 impl Bound {
-    /// Nothing held yet, of so many bytes.
+    /// Nothing held yet, of the half of so many bytes.
     pub(super) const fn new(most: u64) -> Self {
         Self {
             most,
-            left: most,
+            left: most / 2,
             binned: 0,
             resolution: 0.0,
             hourless: 0,
@@ -86,7 +87,7 @@ impl Bound {
     pub(super) fn notes(&self) -> impl Iterator<Item = String> {
         let hourless = (self.hourless > 0).then(|| {
             format!(
-                "{} of the columns compared are too large to keep the hours of their rows within \
+                "{} of the columns compared are too large to keep the hours of their rows within half of \
                  drift.reference_max_bytes = {}: over a span shorter than drift.season they only warn",
                 self.hourless,
                 bytesize::ByteSize(self.most).display().iec()
@@ -95,7 +96,7 @@ impl Bound {
         let binned = (self.binned > 0).then(|| {
             format!(
                 "{} of the distributions compared are known by {EDGES} values each: there are more \
-                 than {MOST_VALUES} rows, or all rows sorted would take more than \
+                 than {MOST_VALUES} rows, or all rows sorted would take more than half of \
                  drift.reference_max_bytes = {}; their D is understated by at most {:.1e}",
                 self.binned,
                 bytesize::ByteSize(self.most).display().iec(),
@@ -117,7 +118,7 @@ mod tests {
             let cells = (0..10_000).map(|i| Cell::Number(f64::from(i)));
             ColumnReference::new(Kind::Numeric, cells)
         };
-        let mut bound = Bound::new(170_000);
+        let mut bound = Bound::new(340_000);
         let edges = |column: ColumnReference| match column {
             ColumnReference::Numeric(numbers) => numbers.edges().map(<[_]>::len),
             _ => None,
@@ -128,7 +129,7 @@ mod tests {
         assert_eq!(edges(bound.apply(column())), Some(EDGES));
         let note = bound.notes().next().unwrap();
         assert!(note.starts_with("1 of the distributions"), "{note}");
-        assert!(note.contains("166.0 KiB"), "{note}");
+        assert!(note.contains("332.0 KiB"), "{note}");
         // 10,000 bytes are left, one for each value.
         assert!(bound.holds_hours(&column()));
         assert!(!bound.holds_hours(&column()));

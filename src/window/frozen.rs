@@ -14,8 +14,8 @@ use super::reader::Reader;
 use super::writer::Writer;
 use super::{CommitError, Error, StoredRow, error};
 
-/// A learned reference on its way into the window.
-#[derive(Debug, Clone)]
+/// A learned reference as the window keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frozen {
     /// The version of the model it was learned for.
     pub version: String,
@@ -25,21 +25,21 @@ pub struct Frozen {
     pub rows: usize,
     /// Its profile, compressed.
     pub profile: Vec<u8>,
-    /// When it comes into force.
+    /// When it came into force.
     pub at: Timestamp,
 }
 
-/// The profile frozen for `version` of `model` in the window file at `path`; `None` where there is
-/// no such file or profile. Reads without opening the window.
+/// The reference frozen for `version` of `model` in the window file at `path`; `None` where there is
+/// no such file or reference. Reads without opening the window.
 ///
 /// # Errors
 /// SQLite refused: whether there is a profile is not known.
-pub fn frozen(path: &Path, model: &ModelName, version: &str) -> Result<Option<Vec<u8>>, Error> {
+pub fn frozen(path: &Path, model: &ModelName, version: &str) -> Result<Option<Frozen>, Error> {
     if !path.exists() {
         return Ok(None);
     }
     match read(path, model, version) {
-        Ok(profile) => Ok(profile),
+        Ok(found) => Ok(found),
         // What is damaged, no database, or not for this user: opening sets it aside, or says so.
         Err(source) => match source.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::CannotOpen) => {
@@ -50,16 +50,24 @@ pub fn frozen(path: &Path, model: &ModelName, version: &str) -> Result<Option<Ve
     }
 }
 
-fn read(path: &Path, model: &ModelName, version: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+fn read(path: &Path, model: &ModelName, version: &str) -> rusqlite::Result<Option<Frozen>> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     connection.busy_timeout(BUSY)?;
     // An older driftd's file has no such table yet; another program's never will.
     if !connection.table_exists(None, "frozen_data")? {
         return Ok(None);
     }
-    let sql = "SELECT f.profile FROM frozen_data f JOIN models m ON m.id = f.model \
+    let sql = "SELECT f.hash, f.rows, f.profile, f.frozen_at FROM frozen_data f JOIN models m ON m.id = f.model \
                WHERE m.name = ?1 AND f.version = ?2";
-    let found = connection.query_row(sql, (model.as_str(), version), |row| row.get(0));
+    let found = connection.query_row(sql, (model.as_str(), version), |row| {
+        Ok(Frozen {
+            version: version.to_owned(),
+            hash: row.get(0)?,
+            rows: usize::try_from(row.get::<_, i64>(1)?).unwrap_or(0),
+            profile: row.get(2)?,
+            at: Timestamp(row.get(3)?),
+        })
+    });
     found.optional()
 }
 

@@ -86,6 +86,40 @@ fn a_learned_reference_is_frozen_and_what_comes_later_is_compared_with_it() {
 }
 
 #[test]
+fn what_is_stored_or_read_otherwise_is_learned_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let upstream = model_server();
+    let start = |more: &str| {
+        let model = format!("{LEARN}\n{more}");
+        Driftd::start_with(directory.path(), upstream, SETTINGS, &model)
+    };
+    let hash = |driftd: &Driftd| driftd.model()["reference"]["hash"].clone();
+    let driftd = start("");
+    people(&driftd, 300);
+    driftd.eventually("learned", |d| d.model()["reference"]["rows"] == 300);
+    let all = hash(&driftd);
+    drop(driftd);
+
+    // Of the rows to come nothing is stored of it: by the reference's, all were missing.
+    let dropped = "[[model.feature]]\nname = \"age\"\nstore = \"drop\"\n";
+    let driftd = start(dropped);
+    assert_eq!(driftd.model()["state"], "learning", "{:#}", driftd.model());
+    people(&driftd, 300);
+    driftd.eventually("learned", |d| d.model()["reference"]["rows"] == 300);
+    assert_ne!(hash(&driftd), all);
+    let others = hash(&driftd);
+    people(&driftd, 300);
+    driftd.eventually("compared", |d| d.model()["drifted"] == false);
+    assert_eq!(driftd.feature("age")["state"], "no_reference");
+    drop(driftd);
+    assert_eq!(hash(&start(dropped)), others);
+
+    let kind = "[[model.feature]]\nname = \"prediction\"\nkind = \"numeric\"\n";
+    let driftd = start(&format!("{dropped}{kind}"));
+    assert_eq!(driftd.model()["state"], "learning", "{:#}", driftd.model());
+}
+
+#[test]
 fn reloading_passes_over_what_is_learned() {
     let directory = tempfile::tempdir().unwrap();
     let driftd = Driftd::start_with(directory.path(), model_server(), &settings(), LEARN);

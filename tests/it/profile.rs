@@ -115,7 +115,7 @@ fn what_init_writes_of_a_profile_runs() {
     let printed = succeeds(at, &["config"]);
     assert!(printed.contains("\"arrival\" = \"target\""), "{printed}");
     assert!(
-        printed.contains("reference_max_bytes = \"536870912B\""),
+        printed.contains("reference_max_bytes = \"1073741824B\""),
         "{printed}"
     );
     std::fs::write(at.join("again.toml"), &printed).unwrap();
@@ -143,7 +143,7 @@ fn a_reference_beyond_its_memory_is_known_by_edges_and_says_so() {
         csv += &format!("{},{}\n", i % 7, i.wrapping_mul(2_654_435_761));
     }
     std::fs::write(at.join("large.csv"), csv).unwrap();
-    let config = "upstream = \"http://127.0.0.1:1\"\nreference = \"large.csv\"\n[drift]\nreference_max_bytes = \"100KB\"\n";
+    let config = "upstream = \"http://127.0.0.1:1\"\nreference = \"large.csv\"\n[drift]\nreference_max_bytes = \"200KB\"\n";
     std::fs::write(at.join("driftd.toml"), config).unwrap();
     let made = [
         "profile",
@@ -159,7 +159,7 @@ fn a_reference_beyond_its_memory_is_known_by_edges_and_says_so() {
         said.contains("1 of the distributions compared are known by 4096 values"),
         "{said}"
     );
-    assert!(said.contains("97.7 KiB"), "{said}");
+    assert!(said.contains("195.3 KiB"), "{said}");
     let refused = driftd(
         at,
         &["profile", "large.csv", "-o", "p.json", "--error", "2"],

@@ -48,7 +48,7 @@ fn a_frozen_reference_begins_with_the_next_row() {
         .unwrap();
     }
     let killed = frozen(&copy.path().join("copy.db"), &name, "v1").unwrap();
-    assert_eq!(killed.as_deref(), Some(&b"a profile"[..]));
+    assert_eq!(killed, Some(learned("beef", T0 + 10)));
     window.close();
 
     fixture.specs[0].reference_hash = Some("beef".to_owned());

@@ -78,6 +78,10 @@ pub(super) fn watch(config: &Config) -> Result<(Processes, Option<Watching>), Er
     let mut servers: Vec<Server> = servers.into_values().collect();
     let (stop, stopped) = mpsc::sync_channel(1);
     let thread = spawn("driftd-process", move || {
+        // Every other thread of the machine goes first.
+        if let Err(error) = rustix::process::setpriority_process(None, 19) {
+            tracing::debug!(%error, "The look at the model servers keeps its priority");
+        }
         loop {
             servers.iter_mut().for_each(Server::look);
             match stopped.recv_timeout(EVERY) {

@@ -8,11 +8,15 @@ use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
 use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
 
 use super::{Dial, Endpoint};
 
 /// What of an answer is read, to be told to whoever reads the log.
 const MOST_READ: usize = 512;
+
+/// How long it is read.
+const LISTEN_FOR: Duration = Duration::from_secs(1);
 
 /// What is sent.
 #[derive(Debug)]
@@ -69,11 +73,13 @@ pub enum Failure {
 /// # Errors
 /// There is no answer.
 pub async fn post(dial: &Dial, what: Post<'_>, timeout: Duration) -> Result<Answer, Failure> {
-    let answered = tokio::time::timeout(timeout, exchange(dial, what)).await;
+    // An answer that begins in time counts, however long it goes on.
+    let listen_until = Instant::now() + timeout.mul_f64(0.9);
+    let answered = tokio::time::timeout(timeout, exchange(dial, what, listen_until)).await;
     answered.unwrap_or(Err(Failure::Timeout { after: timeout }))
 }
 
-async fn exchange(dial: &Dial, what: Post<'_>) -> Result<Answer, Failure> {
+async fn exchange(dial: &Dial, what: Post<'_>, listen_until: Instant) -> Result<Answer, Failure> {
     let mut request = Request::post(what.endpoint.path())
         .header(HOST, what.endpoint.authority())
         .header(USER_AGENT, concat!("driftd/", env!("CARGO_PKG_VERSION")))
@@ -92,13 +98,16 @@ async fn exchange(dial: &Dial, what: Post<'_>) -> Result<Answer, Failure> {
         let answer = sender.send_request(request).await?;
         let (head, mut body) = answer.into_parts();
         let mut said = Vec::new();
-        while said.len() < MOST_READ {
-            match body.frame().await {
-                Some(Ok(frame)) => said.extend(frame.into_data().unwrap_or_default()),
-                // The status has come: what it says besides does not matter enough.
-                Some(Err(_)) | None => break,
+        let listen = async {
+            while said.len() < MOST_READ
+                && let Some(Ok(frame)) = body.frame().await
+            {
+                said.extend(frame.into_data().unwrap_or_default());
             }
-        }
+        };
+        // The status has come and decides: what it says besides does not matter enough to wait for.
+        let until = listen_until.min(Instant::now() + LISTEN_FOR);
+        let _ = tokio::time::timeout_at(until, listen).await;
         Ok(Answer {
             status: head.status,
             retry_after: retry_after(&head.headers, SystemTime::now()),

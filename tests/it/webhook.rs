@@ -12,6 +12,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use http_body_util::channel::Channel;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -30,6 +32,8 @@ enum Does {
     Answers(u16),
     AsksToWait(u64),
     Redirects(SocketAddr),
+    /// Says 200, and then goes on talking without an end.
+    Talks,
     /// Says nothing for longer than anybody waits.
     Hangs,
 }
@@ -79,7 +83,10 @@ impl Receiver {
         receiver
     }
 
-    async fn take(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    async fn take(
+        self,
+        request: Request<Incoming>,
+    ) -> Result<Response<UnsyncBoxBody<Bytes, Infallible>>, Infallible> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let does = {
@@ -102,12 +109,22 @@ impl Receiver {
             Does::Redirects(to) => answer
                 .status(307)
                 .header("location", format!("http://{to}/")),
+            Does::Talks => {
+                let (mut sender, body) = Channel::<Bytes>::new(1);
+                tokio::spawn(async move {
+                    while sender.send_data("and ".into()).await.is_ok() {
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                });
+                return Ok(Response::new(body.boxed_unsync()));
+            }
             Does::Hangs => {
                 tokio::time::sleep(PATIENCE * 2).await;
                 answer
             }
         };
-        Ok(answer.body(Full::from("said the receiver")).unwrap())
+        let said = Full::from("said the receiver").boxed_unsync();
+        Ok(answer.body(said).unwrap())
     }
 
     fn does(&self, does: Does) {
@@ -206,7 +223,7 @@ fn a_change_reaches_a_receiver_in_trouble_once_and_no_restart_repeats_it() {
         Does::Answers(500),
         Does::Hangs,
         Does::AsksToWait(2),
-        Does::Answers(204),
+        Does::Talks,
     ]);
     let settings = settings(&receiver, "timeout = \"300ms\"");
     let driftd = calm(directory.path(), upstream, &settings);

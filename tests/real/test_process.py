@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,8 @@ def test_the_figures_are_the_kernels_and_restarts_are_counted(app, start_driftd,
     assert began == pytest.approx(Path(f"/proc/{app.popen.pid}").stat().st_mtime, abs=60)
 
     before = process_metric(driftd, "_cpu_seconds_total")
+    # A child that was there at one look only would pass for a tool that a worker ran.
+    time.sleep(2 * LOOK)
     os.kill(pids[1], signal.SIGKILL)
     wait_until(
         lambda: process_metric(driftd, "_restarts_total", process="worker") == 1,

@@ -7,9 +7,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tokio::task::AbortHandle;
 use tokio::time::{self, Instant, Sleep};
 
+use super::connections::Lease;
 use super::flight::{Flight, Side};
 use crate::exchange::Ending;
 
@@ -50,14 +50,14 @@ pub(super) enum Answer {
     Own(Full<Bytes>),
 }
 
-/// The body of an upstream's answer. Dropped before its end, it ends the connection it comes on:
-/// hyper alone would notice only when the upstream said something more.
+/// The body of an upstream's answer. At its end the connection it came on is free for another
+/// request; dropped before, it ends the connection: hyper alone would notice only when the upstream
+/// said something more.
 #[derive(Debug)]
 pub(super) struct UpstreamBody {
     body: Incoming,
-    /// `None` where others share it.
-    connection: Option<AbortHandle>,
-    over: bool,
+    /// `None` at the end, and where others share the connection.
+    lease: Option<Lease>,
 }
 
 // === impl TapBody ===
@@ -167,22 +167,26 @@ impl<B: Body> Drop for TapBody<B> {
 // === impl UpstreamBody ===
 
 impl UpstreamBody {
-    pub(super) const fn new(body: Incoming, connection: Option<AbortHandle>) -> Self {
-        Self {
-            body,
-            connection,
-            over: false,
+    pub(super) fn new(body: Incoming, lease: Option<Lease>) -> Self {
+        let mut new = Self { body, lease };
+        new.give_back();
+        new
+    }
+
+    /// Gives the connection back where all of the body has come.
+    fn give_back(&mut self) {
+        if self.body.is_end_stream()
+            && let Some(lease) = self.lease.take()
+        {
+            lease.end();
         }
     }
 }
 
 impl Drop for UpstreamBody {
     fn drop(&mut self) {
-        if !self.over
-            && !self.body.is_end_stream()
-            && let Some(connection) = &self.connection
-        {
-            connection.abort();
+        if let Some(lease) = self.lease.take() {
+            lease.abort();
         }
     }
 }
@@ -200,7 +204,17 @@ impl Body for Answer {
         match self.get_mut() {
             Self::Upstream(upstream) => {
                 let polled = Pin::new(&mut upstream.body).poll_frame(cx);
-                upstream.over |= matches!(polled, Poll::Ready(None | Some(Err(_))));
+                match &polled {
+                    Poll::Ready(None) => {
+                        if let Some(lease) = upstream.lease.take() {
+                            lease.end();
+                        }
+                    }
+                    // It ends by itself.
+                    Poll::Ready(Some(Err(_))) => upstream.lease = None,
+                    Poll::Ready(Some(Ok(_))) => upstream.give_back(),
+                    Poll::Pending => {}
+                }
                 polled
             }
             Self::Own(body) => Pin::new(body)

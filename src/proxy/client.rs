@@ -13,7 +13,6 @@ use tokio::time::{self, Instant};
 
 use super::Limits;
 use super::client_io::{ClientIo, Presence};
-use super::connections::Kept;
 use super::deadlines::{Deadlines, Due};
 use super::forward;
 use super::forwarded::Peer;
@@ -28,8 +27,6 @@ const MAX_BUFFER: usize = 64 * 1024;
 /// One client connection.
 pub(super) struct Client {
     pub(super) worker: Rc<Worker>,
-    /// Its own connections to upstreams.
-    pub(super) kept: Kept,
     pub(super) peer: Peer,
     pub(super) deadlines: Rc<Deadlines>,
     /// Where its HTTP/1 requests begin and end.
@@ -50,7 +47,6 @@ impl Client {
         worker.next_client.set(number + 1);
         let client = Rc::new(Self {
             worker: Rc::clone(worker),
-            kept: Kept::default(),
             peer,
             deadlines: Rc::new(Deadlines::new(&worker.shared.config.limits)),
             framing: Rc::default(),
@@ -180,9 +176,6 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        let worker = &*self.worker;
-        worker.clients.borrow_mut().remove(&self.number);
-        self.kept
-            .hand_over(&worker.spare, worker.shared.config.upstream_idle);
+        self.worker.clients.borrow_mut().remove(&self.number);
     }
 }

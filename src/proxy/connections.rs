@@ -1,8 +1,9 @@
-//! Connections to the upstreams: one kept by each client connection, a few spare on each thread.
+//! Connections to the upstreams that wait for a request: those of one thread, whichever client comes.
 //!
 //! Invariant: a connection is given out only if it is open, idle and was used a moment ago.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
@@ -10,9 +11,7 @@ use hyper::client::conn::http1::SendRequest;
 use tokio::task::AbortHandle;
 
 use super::body::TapBody;
-
-/// Spare connections to one upstream that a thread keeps.
-const MAX_SPARE: usize = 64;
+use super::worker::Worker;
 
 /// A connection to an upstream.
 #[derive(Debug)]
@@ -22,34 +21,43 @@ pub(super) struct Sender {
     pub(super) task: AbortHandle,
 }
 
-/// Connections that wait for their next request.
+/// The connections of one thread that wait for their next request, by the index of their upstream.
+/// The one used last goes out first: as many stay in use as exchanges are under way at once, however
+/// many clients there are, and the rest idle until they are let go.
 #[derive(Debug, Default)]
-pub(super) struct Kept(RefCell<Vec<Connection>>);
+pub(super) struct Idle(RefCell<Vec<Vec<Connection>>>);
+
+/// A connection at an exchange.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) worker: Rc<Worker>,
+    /// Index of the upstream it leads to.
+    pub(super) upstream: usize,
+    pub(super) sender: Sender,
+    /// Whether it may be used again.
+    pub(super) keeps: bool,
+}
 
 /// A connection and what decides whether it is used again.
 #[derive(Debug)]
 struct Connection {
-    /// Index of the upstream it leads to.
-    upstream: usize,
     sender: Sender,
-    /// When its last response's head came.
+    /// When its last response was over.
     used: Instant,
 }
 
-// === impl Kept ===
+// === impl Idle ===
 
-impl Kept {
-    /// The freshest connection to `upstream` that can take a request now. Those found on the way
-    /// that never will are let go; those at another exchange of an HTTP/2 client stay.
+impl Idle {
+    /// The connection to `upstream` used last that can take a request now. Those found on the way
+    /// that never will are let go; those whose last request is not over yet stay.
     pub(super) fn take(&self, upstream: usize, max_idle: Duration) -> Option<Sender> {
-        let mut kept = self.0.borrow_mut();
-        let mut end = kept.len();
-        while let Some(at) = kept[..end].iter().rposition(|c| c.upstream == upstream) {
+        let mut all = self.0.borrow_mut();
+        let idle = all.get_mut(upstream)?;
+        let mut end = idle.len();
+        while let Some(at) = idle[..end].iter().rposition(|c| !c.is_busy()) {
             end = at;
-            if kept[at].is_busy() {
-                continue;
-            }
-            let connection = kept.remove(at);
+            let connection = idle.remove(at);
             if connection.is_fit(max_idle) {
                 return Some(connection.sender);
             }
@@ -57,32 +65,45 @@ impl Kept {
         None
     }
 
-    /// Keeps a connection that has just brought a response's head.
-    pub(super) fn keep(&self, upstream: usize, sender: Sender) {
-        self.0.borrow_mut().push(Connection {
-            upstream,
+    fn keep(&self, upstream: usize, sender: Sender) {
+        let mut all = self.0.borrow_mut();
+        if all.len() <= upstream {
+            all.resize_with(upstream + 1, Vec::new);
+        }
+        all[upstream].push(Connection {
             sender,
             used: Instant::now(),
         });
     }
 
-    /// Hands the connections that are still fit over to `spare`.
-    pub(super) fn hand_over(&self, spare: &Self, max_idle: Duration) {
-        let mut spare = spare.0.borrow_mut();
-        for connection in self.0.borrow_mut().drain(..) {
-            let alike = |other: &&Connection| other.upstream == connection.upstream;
-            if connection.is_fit(max_idle) && spare.iter().filter(alike).count() < MAX_SPARE {
-                spare.push(connection);
-            }
+    /// Lets go of connections that idled too long: an upstream with a thread for each connection
+    /// should get it back. One whose last request is not over yet stays.
+    pub(super) fn prune(&self, max_idle: Duration) {
+        for idle in &mut *self.0.borrow_mut() {
+            idle.retain(|connection| connection.is_busy() || connection.is_fit(max_idle));
+        }
+    }
+}
+
+// === impl Lease ===
+
+impl Lease {
+    /// The response is over: the connection waits for another request, if it may.
+    pub(super) fn end(self) {
+        let Self {
+            worker,
+            upstream,
+            sender,
+            keeps,
+        } = self;
+        if keeps {
+            worker.idle.keep(upstream, sender);
         }
     }
 
-    /// Lets go of connections that idled too long: an upstream with a thread for each connection
-    /// should get it back. A connection whose response is still coming stays.
-    pub(super) fn prune(&self, max_idle: Duration) {
-        self.0
-            .borrow_mut()
-            .retain(|connection| connection.is_busy() || connection.is_fit(max_idle));
+    /// The rest of the response is not wanted.
+    pub(super) fn abort(self) {
+        self.sender.task.abort();
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::time::{self, Instant};
 use super::answer::Failure;
 use super::body::{Answer, TapBody, UpstreamBody};
 use super::client::Client;
-use super::connections::Sender;
+use super::connections::{Lease, Sender};
 use super::flight::{Flight, Side};
 use super::header;
 use super::http2;
@@ -55,7 +55,7 @@ async fn forward(
     body: TapBody<Incoming>,
     upgrade: Option<HeaderValue>,
 ) -> Result<Response<TapBody<Answer>>, Failure> {
-    let worker = &*client.worker;
+    let worker = &client.worker;
     let limits = &worker.shared.config.limits;
     let upstream = worker.shared.upstream_of(flight.model());
     // HTTP/2 has no switch of protocols to pass on.
@@ -83,7 +83,7 @@ async fn forward(
         let response = http2::send(worker, flight, upstream, request).await?;
         (response, None)
     } else {
-        let (response, sender) = send(client, flight, upstream, request).await?;
+        let (response, sender) = send(worker, flight, upstream, request).await?;
         (response, Some(sender))
     };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -91,11 +91,13 @@ async fn forward(
     }
 
     let (mut head, body) = response.into_parts();
-    let body = UpstreamBody::new(body, sender.as_ref().map(|sender| sender.task.clone()));
-    let keeps = limits.upstream_keepalive && !header::closes(&head);
-    if let Some(sender) = sender.filter(|_| keeps) {
-        client.kept.keep(upstream, sender);
-    }
+    let lease = sender.map(|sender| Lease {
+        worker: Rc::clone(worker),
+        upstream,
+        sender,
+        keeps: limits.upstream_keepalive && !header::closes(&head),
+    });
+    let body = UpstreamBody::new(body, lease);
     flight.answered(&head);
     header::for_client(&mut head, flight.method());
     if !head.headers.contains_key(&REQUEST_ID) {
@@ -161,20 +163,16 @@ async fn switch(
     Ok(Response::from_parts(head, body))
 }
 
-/// Sends a request on the client's own connection to the upstream, else on a spare one, else on a
-/// new one. Only a request that was never written, not even in part, goes out a second time.
+/// Sends a request on a connection to the upstream that is idle, else on a new one. Only a request that was never written, not even in part, goes out a second time.
 async fn send(
-    client: &Client,
+    worker: &Worker,
     flight: &Flight,
     upstream: usize,
     request: Request<TapBody<Incoming>>,
 ) -> Result<(Response<Incoming>, Sender), Failure> {
-    let worker = &*client.worker;
-    let max_idle = worker.shared.config.upstream_idle;
-    let kept = client.kept.take(upstream, max_idle);
-    let kept = kept.or_else(|| worker.spare.take(upstream, max_idle));
+    let idle = (worker.idle).take(upstream, worker.shared.config.upstream_idle);
     let mut request = request;
-    if let Some(mut sender) = kept {
+    if let Some(mut sender) = idle {
         match attempt(sender.requests.try_send_request(request), flight, worker).await? {
             Attempt::Answered(response) => return Ok((response, sender)),
             Attempt::Unsent(unsent, _) => request = *unsent,

@@ -14,7 +14,7 @@ use tokio::time::{self, Instant, MissedTickBehavior};
 
 use super::client::Client;
 use super::client_io::ClientIo;
-use super::connections::Kept;
+use super::connections::Idle;
 use super::forwarded::Peer;
 use super::http2::{self, Multiplexed};
 use super::identity::Ids;
@@ -66,13 +66,13 @@ pub(super) struct Worker {
     pub(super) observer: SharedObserver,
     pub(super) tap: Tap,
     pub(super) ids: Ids,
-    /// Connections to upstreams left by clients that went.
-    pub(super) spare: Kept,
+    /// Connections to upstreams that wait for a request.
+    pub(super) idle: Idle,
     /// The HTTP/2 connection to each upstream.
     pub(super) multiplexed: Vec<Multiplexed>,
     /// The addresses of each upstream.
     pub(super) resolved: Vec<Resolved>,
-    /// The clients connected, to be told of the drain and relieved of idle connections.
+    /// The clients connected, to be told of the drain.
     pub(super) clients: RefCell<HashMap<u64, Weak<Client>>>,
     pub(super) next_client: Cell<u64>,
     /// Connections end with the exchange they are at.
@@ -156,7 +156,7 @@ impl Worker {
             observer,
             tap,
             ids: Ids::new(),
-            spare: Kept::default(),
+            idle: Idle::default(),
             clients: RefCell::default(),
             next_client: Cell::new(0),
             draining: Cell::new(false),
@@ -197,7 +197,7 @@ impl Worker {
                 Some(_) = connections.join_next() => {}
                 _ = tick.tick() => {
                     pulse.beat();
-                    self.prune();
+                    self.idle.prune(idle);
                 }
                 changed = phase.changed() => match *phase.borrow_and_update() {
                     _ if changed.is_err() => break Instant::now(),
@@ -289,15 +289,6 @@ impl Worker {
             } else if client.deadlines.within_head() {
                 presence.try_write(HEADER_TIMEOUT);
             }
-        }
-    }
-
-    /// Lets go of upstream connections that nobody has used for a while.
-    fn prune(&self) {
-        let max_idle = self.shared.config.upstream_idle;
-        self.spare.prune(max_idle);
-        for client in self.clients.borrow().values().filter_map(Weak::upgrade) {
-            client.kept.prune(max_idle);
         }
     }
 }

@@ -31,6 +31,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::drift::Report;
+use crate::drift::history::History;
 use crate::metrics::Metrics;
 
 mod change;
@@ -77,6 +78,8 @@ pub struct Sources {
     pub metrics: Arc<Metrics>,
     /// The verdicts in force.
     pub report: Arc<ArcSwap<Report>>,
+    /// What the verdicts were before, and what happened meanwhile.
+    pub history: Arc<ArcSwap<History>>,
     /// Whether traffic should be sent here, or why not.
     pub ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// True from when what stood before the start can be shown: until then every route but health

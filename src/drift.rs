@@ -16,6 +16,7 @@
 //! - [`accept`]: what a person has accepted as the new normal, laid over the report
 //! - [`check`]: all columns of one model, one after the other
 //! - [`picture`], [`explain`]: what a person is shown
+//! - [`history`]: the last decisions and what happened meanwhile, for the page
 //! - [`report`]: the result, in the shape the JSON contract gives
 
 pub mod accept;
@@ -31,6 +32,7 @@ pub mod dependence;
 pub mod effect;
 pub mod explain;
 pub mod fisher;
+pub mod history;
 mod hypergeometric;
 pub mod joint;
 pub mod ks;

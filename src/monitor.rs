@@ -9,6 +9,7 @@ mod command;
 mod learning;
 mod obey;
 mod pace;
+mod past;
 mod rows;
 mod tracked;
 
@@ -26,6 +27,7 @@ use crate::drift::coverage::{Coverage, Totals};
 use crate::drift::current::Span;
 use crate::drift::decide::{Allowance, Policy};
 use crate::drift::explain;
+use crate::drift::history::History;
 use crate::drift::live::{Live, Lives};
 use crate::drift::memo::Memo;
 use crate::drift::report::{ModelReport, Report, SpanName};
@@ -104,6 +106,8 @@ pub struct Links {
     pub counters: Arc<TapCounters>,
     /// Where reports are published.
     pub report: Arc<ArcSwap<Report>>,
+    /// Where what happened before is published.
+    pub history: Arc<ArcSwap<History>>,
     /// Where the time each check took goes.
     pub durations: Arc<Durations>,
     /// The comparisons in force; only the monitor replaces them.
@@ -155,6 +159,7 @@ impl Monitor {
         links: Links,
         now: Timestamp,
     ) -> Self {
+        (links.history).store(Arc::new(past::restore(&window, &models)));
         let models = (models.into_iter().enumerate())
             .map(|(index, watched)| {
                 if let Some(live) = &watched.live {
@@ -370,8 +375,15 @@ impl Monitor {
         }
         let mut spans: Vec<SpanName> = checked.decided.iter().map(|(name, _)| *name).collect();
         spans.push(SpanName::SinceReference);
-        let save = || save(&self.window, index, tracked, &report, &spans);
-        self.links.pulse.waits(save);
+        let decided = checked
+            .decided
+            .first()
+            .filter(|(name, _)| *name == SpanName::Main);
+        let decided = decided.map(|_| &report);
+        self.links.pulse.waits(|| {
+            save(&self.window, index, tracked, &report, &spans);
+            past::record(&self.window, &self.links, index, decided);
+        });
         Some(report)
     }
 }

@@ -214,6 +214,7 @@ fn feature(name: &str) -> FeatureReport {
         since: None,
         severity: Some(0.5),
         detectable: None,
+        missing_reference: None,
         mistyped: None,
         missing: Some(0.0),
         unseen: Some(0.0),

@@ -7,17 +7,24 @@
   let seen = Date.now();
 
   document.addEventListener("click", (event) => {
-    const summary = event.target.closest("summary");
+    const summary = event.target.closest("details[id] > summary");
     if (summary) chosen.set(summary.parentElement.id, !summary.parentElement.open);
   });
 
   // The topmost column in view, so that a new order does not move what is being read.
   const anchor = () => {
-    for (const details of document.querySelectorAll("#main details")) {
+    for (const details of document.querySelectorAll("#main details[id]")) {
       const box = details.getBoundingClientRect();
       if (box.bottom > 0) return { id: details.id, top: box.top };
     }
     return null;
+  };
+
+  // Where the keyboard is: in which part of the page, and the how manieth stop there.
+  const FOCUSABLE = "a[href], summary, [tabindex]";
+  const place = (element) => {
+    const around = element.closest("details[id], section[id], main");
+    return { id: around.id, index: [...around.querySelectorAll(FOCUSABLE)].indexOf(element) };
   };
 
   const swap = (text) => {
@@ -25,20 +32,24 @@
     const main = next.getElementById("main");
     if (!main) throw new Error("no page");
     for (const details of main.querySelectorAll("details")) {
-      if (chosen.has(details.id)) details.open = chosen.get(details.id);
+      if (details.id && chosen.has(details.id)) details.open = chosen.get(details.id);
     }
     for (const element of main.querySelectorAll("[autofocus]")) element.removeAttribute("autofocus");
     const old = document.getElementById("main");
-    const focused = old.contains(document.activeElement) && document.activeElement.closest("details");
+    const focused = old.contains(document.activeElement) && place(document.activeElement);
     const sideways = new Map();
-    for (const details of old.querySelectorAll("details")) {
+    for (const details of old.querySelectorAll("details[id]")) {
       const scrolled = [...details.querySelectorAll(".scroll")].map((box) => box.scrollLeft);
       if (scrolled.some((left) => left > 0)) sideways.set(details.id, scrolled);
     }
     const before = scrollY > 0 ? anchor() : null;
     old.replaceWith(document.adoptNode(main));
     document.title = next.title;
-    if (focused) document.getElementById(focused.id)?.querySelector("summary").focus({ preventScroll: true });
+    document.getElementById("foot").replaceWith(document.adoptNode(next.getElementById("foot")));
+    if (focused) {
+      const around = document.getElementById(focused.id);
+      (around?.querySelectorAll(FOCUSABLE)[focused.index] ?? around)?.focus({ preventScroll: true });
+    }
     for (const [id, scrolled] of sideways) {
       const boxes = document.getElementById(id)?.querySelectorAll(".scroll") ?? [];
       boxes.forEach((box, index) => { box.scrollLeft = scrolled[index] ?? 0; });
@@ -74,7 +85,9 @@
     await refresh();
     setTimeout(tick, EVERY);
   };
-  document.addEventListener("visibilitychange", refresh);
   document.querySelector("[data-selected]")?.scrollIntoView({ block: "start" });
+  // Asked to stand still.
+  if (document.querySelector("main[data-still]")) return;
+  document.addEventListener("visibilitychange", refresh);
   setTimeout(tick, EVERY);
 })();

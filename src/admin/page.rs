@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use sha2::{Digest, Sha256};
 
 use crate::drift::Report;
+use crate::drift::history::{History, ModelHistory};
 use crate::drift::report::Level;
 use crate::timestamp::Timestamp;
 
@@ -17,11 +18,16 @@ use super::status::Status;
 use self::text::Escaped;
 use self::tone::Tone;
 
+mod advice;
 mod axis;
+mod cards;
 mod chart;
+mod events;
 mod feature;
 mod model;
+mod over_time;
 mod text;
+mod timeline;
 mod tone;
 
 #[cfg(test)]
@@ -40,6 +46,8 @@ pub(super) struct Selection {
     pub(super) model: Option<String>,
     /// Name of the column.
     pub(super) feature: Option<String>,
+    /// Whether the page is to stand still: for whoever reads it by ear, or slowly.
+    pub(super) paused: bool,
 }
 
 /// The policy that forbids the page everything it does not do.
@@ -59,15 +67,23 @@ pub(super) fn content_security_policy() -> &'static str {
 /// The page as it is at `now`.
 pub(super) fn render(
     report: &Report,
+    history: &History,
     status: &Status,
     selection: &Selection,
     now: Timestamp,
 ) -> String {
     let mut main = String::new();
     overview(&mut main, report);
-    for model in &report.models {
-        let status = status.models.iter().find(|s| s.model == model.model);
-        model::render(&mut main, model, status, selection, now);
+    let unknown = ModelHistory::default();
+    for (index, model) in report.models.iter().enumerate() {
+        let facts = model::Facts {
+            status: status.models.iter().find(|s| s.model == model.model),
+            recording: &status.recording,
+            history: history.models.get(index).map_or(&unknown, |known| known),
+            selection,
+            now,
+        };
+        model::render(&mut main, model, facts);
     }
     for waiting in &status.models {
         if report
@@ -75,7 +91,7 @@ pub(super) fn render(
             .iter()
             .all(|model| model.model != waiting.model)
         {
-            model::render_unchecked(&mut main, waiting, now);
+            model::render_unchecked(&mut main, waiting, &status.recording, now);
         }
     }
     if report.models.is_empty() && status.models.is_empty() {
@@ -92,20 +108,32 @@ pub(super) fn render(
     });
     let at = now.to_string();
     let clock = at.get(11..19).unwrap_or(&at);
+    let paused = selection.paused;
+    let reload = match paused {
+        true => String::new(),
+        false => format!(
+            "<noscript><meta http-equiv=\"refresh\" content=\"{RELOAD_SECONDS}\"></noscript>\n"
+        ),
+    };
+    let still = if paused { " data-still" } else { "" };
+    let updates = match paused {
+        true => "does not update itself: <a href=\"/\">resume</a>",
+        false => "updates itself: <a href=\"/?updates=off\">stop that</a>",
+    };
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <title>{title}</title>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
          <link rel=\"icon\" href=\"data:,\">\n\
-         <noscript><meta http-equiv=\"refresh\" content=\"{RELOAD_SECONDS}\"></noscript>\n\
+         {reload}\
          <style>{STYLE}</style>\n</head>\n<body>\n\
          <header class=\"top\"><h1><a href=\"/\">driftd</a></h1>\
          <nav aria-label=\"Raw data\"><a href=\"/api/v1/drift\">Drift&nbsp;JSON</a>\
          <a href=\"/api/v1/status\">Status&nbsp;JSON</a><a href=\"/metrics\">Metrics</a></nav>\
-         </header>\n<p id=\"lost\" role=\"alert\" hidden></p>\n<main id=\"main\">\n{main}\n\
-         <footer>driftd {version} on {listen} · up {uptime}{window} · as of {clock} UTC</footer>\n\
-         </main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
+         </header>\n<p id=\"lost\" role=\"alert\" hidden></p>\n<main id=\"main\"{still}>\n{main}\n\
+         </main>\n<footer id=\"foot\">driftd {version} on {listen} · up {uptime}{window} · as of {clock} UTC · \
+         {updates}</footer>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
     )
 }
 
@@ -166,6 +194,7 @@ impl Selection {
             match key {
                 "model" => selection.model = Some(text::decode(value)),
                 "feature" => selection.feature = Some(text::decode(value)),
+                "updates" => selection.paused = value == "off",
                 _ => {}
             }
         }

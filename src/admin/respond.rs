@@ -150,7 +150,9 @@ fn accepted(report: &Report) -> AcceptedList<'_> {
 fn the_page(query: Option<&str>, sources: &Sources) -> Response<Full<Bytes>> {
     let selection = Selection::parse(query.unwrap_or_default());
     let report = sources.report.load_full();
-    let html = page::render(&report, &(sources.status)(), &selection, Timestamp::now());
+    let history = sources.history.load_full();
+    let status = (sources.status)();
+    let html = page::render(&report, &history, &status, &selection, Timestamp::now());
     let mut response = answer(StatusCode::OK, HTML, html);
     let policy = HeaderValue::from_str(page::content_security_policy());
     // The policy is ASCII; without one the page would still escape everything.

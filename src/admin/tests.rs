@@ -47,6 +47,7 @@ async fn served(routes: Routes) -> Served {
     let sources = Sources {
         metrics: Arc::new(metrics.unwrap()),
         report,
+        history: Arc::new(ArcSwap::from_pointee(sample::history())),
         ready: Arc::new(move || asked.lock().unwrap().clone()),
         settled: tokio::sync::watch::channel(true).1,
         status: Arc::new(sample::status),

@@ -64,6 +64,7 @@ pub(super) fn sources(
     Ok(Arc::new(admin::Sources {
         metrics: Arc::new(metrics),
         report: Arc::clone(&status.monitoring.report),
+        history: Arc::clone(&status.monitoring.history),
         ready: Arc::new(ready),
         settled: status.monitoring.settled.subscribe(),
         status: Arc::new(move || status.status()),

@@ -18,6 +18,7 @@ use super::{Error, chain, spawn};
 use crate::admin::Token;
 use crate::config::Config;
 use crate::drift::Report;
+use crate::drift::history::History;
 use crate::drift::live::Lives;
 use crate::exchange::DropReason;
 use crate::metrics::tap::TapCounters;
@@ -47,6 +48,8 @@ pub(super) struct Monitoring {
 pub(super) struct Shared {
     pub(super) counters: Arc<TapCounters>,
     pub(super) report: Arc<ArcSwap<Report>>,
+    /// What happened before the last check.
+    pub(super) history: Arc<ArcSwap<History>>,
     pub(super) reasons: Reasons,
     /// How recording goes.
     pub(super) health: Health,
@@ -98,6 +101,7 @@ impl Shared {
         Self {
             counters,
             report,
+            history: Arc::default(),
             reasons: Reasons::new(models),
             health: Health::default(),
             durations: Arc::new(Durations::new(models)),
@@ -142,6 +146,7 @@ impl Monitoring {
             Links {
                 counters: shared.counters,
                 report: shared.report,
+                history: shared.history,
                 durations: shared.durations,
                 lives,
                 pulse: shared.pulses.monitor,

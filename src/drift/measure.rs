@@ -138,6 +138,23 @@ pub enum Evidence {
     },
 }
 
+// === impl Measurement ===
+
+impl Measurement {
+    /// Share of the reference's rows in which the value is missing, where it was compared.
+    #[must_use]
+    pub fn missing_reference(&self) -> Option<f64> {
+        let missing = self.tests.iter().find(|test| test.test == Test::Missing)?;
+        match missing.result.as_ref()?.evidence {
+            Evidence::Share {
+                reference: [with, without],
+                ..
+            } => Some(with as f64 / (with + without) as f64),
+            _ => None,
+        }
+    }
+}
+
 /// Measures the current values of one track.
 #[must_use]
 pub fn measure(track: &Track<'_>, values: &Values<'_>, memo: &mut Memo) -> Measurement {

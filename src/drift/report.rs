@@ -121,6 +121,9 @@ pub struct FeatureReport {
     pub detectable: Option<f64>,
     /// Share of current rows in which the value is missing.
     pub missing: Option<f64>,
+    /// The same of the reference; not part of the JSON.
+    #[serde(skip)]
+    pub missing_reference: Option<f64>,
     /// Share of current rows whose value is of a type that does not belong in the column.
     pub mistyped: Option<f64>,
     /// Share of current values whose category the reference does not hold.

@@ -63,6 +63,7 @@ fn feature(name: &str) -> FeatureReport {
         since: Some(NOW),
         severity: Some(2.5),
         detectable: None,
+        missing_reference: None,
         mistyped: None,
         missing: Some(0.0),
         unseen: Some(0.125),

@@ -12,6 +12,7 @@ use crate::timestamp::Timestamp;
 use super::Monitor;
 use super::command::{Command, Refused};
 use super::pace::Pace;
+use super::past;
 
 impl Monitor {
     /// Does what it is asked and says what came of it. Whoever asked may have gone: no failure.
@@ -125,6 +126,7 @@ impl Monitor {
         if let Some(report) = shown {
             self.put(index, report);
         }
+        (self.links.pulse).waits(|| past::record(&self.window, &self.links, index, None));
     }
 
     fn put(&self, index: usize, report: ModelReport) {

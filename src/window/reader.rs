@@ -13,6 +13,10 @@ use super::layout::{Layout, table};
 use super::{Error, StoredRow, error, opening, thinning};
 
 mod offline;
+mod past;
+
+#[cfg(test)]
+pub(super) use past::DECISIONS;
 
 /// What reading takes.
 #[derive(Debug)]

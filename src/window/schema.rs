@@ -11,7 +11,7 @@ use super::opening::Fault;
 const APPLICATION_ID: i64 = 0x6472_6674;
 
 /// Each entry takes a file from the version that is its index to the next one.
-const MIGRATIONS: [&str; 4] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
+const MIGRATIONS: [&str; 5] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
 
 const VERSION_1: &str = r#"
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -127,8 +127,14 @@ CREATE VIEW exchanges AS SELECT e.id, e.request_id, e.trace_id, e.row_id, e.rows
   LEFT JOIN reference_data r ON r.id = e.reference;
 "#;
 
-/// What receivers of webhooks know of each model, and what they were or are to be sent.
+/// The way back along one column's decisions, without reading those of all others.
 const VERSION_4: &str = r#"
+CREATE INDEX check_data_main ON check_data (model, "column", time)
+  WHERE span = 'main' AND test IN ('ks', 'chi2', 'range', 'missing', 'type');
+"#;
+
+/// What receivers of webhooks know of each model, and what they were or are to be sent.
+const VERSION_5: &str = r#"
 CREATE TABLE announced_data (
   receiver TEXT NOT NULL, model INTEGER NOT NULL, level TEXT NOT NULL,
   PRIMARY KEY (receiver, model)) WITHOUT ROWID;

@@ -11,6 +11,7 @@ use crate::feature::{Cell, Column, Role};
 
 mod accepted;
 mod frozen;
+mod past;
 mod recovery;
 mod retention;
 mod storage;

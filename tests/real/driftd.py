@@ -174,7 +174,7 @@ class Driftd(Process):
         assert self.metric("driftd_tap_offered_total") == total, outcomes
         return outcomes
 
-    def settled_model(self, name="iris", exchanges=None):
+    def settled_model(self, name="iris", exchanges=None, seconds=30):
         """A model's report, measured after every exchange so far was stored.
 
         A check that was under way when the last one was stored may not have seen it; the second
@@ -189,7 +189,7 @@ class Driftd(Process):
             seen.add(model["checked_at"])
             return model if len(seen) > 2 else None
 
-        return wait_until(two_checks_later, 30, f"two more checks of {name}")
+        return wait_until(two_checks_later, seconds, f"two more checks of {name}")
 
     # --- what it stored ---
 

@@ -1,65 +1,12 @@
 """The page in a real browser."""
 
-import json
-import os
-import shutil
-from contextlib import contextmanager
-from pathlib import Path
-
-import pytest
-from selenium import webdriver
 from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 
 import rows
+from browser import browser, errors, requested, save
 from driftd import feature
-from processes import clean_environment, wait_until
-
-# --no-sandbox: containers and CI run as root. The others keep the browser from calling its maker.
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@contextmanager
-def browser(profile, width=1280, height=1600):
-    """Debian's chromium, driven by its own driver on a port of the kernel's choice."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or pytest.fail("chromium is not installed")
-    for argument in [*ARGUMENTS, f"--user-data-dir={profile}", f"--window-size={width},{height}"]:
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = shutil.which("chromedriver") or pytest.fail("chromedriver is not installed")
-    service = webdriver.ChromeService(driver, env=clean_environment())
-    with webdriver.Chrome(options, service) as chromium:
-        yield chromium
-
-
-def requested(chromium):
-    """Every address the browser asked for since the last call."""
-    messages = [
-        json.loads(entry["message"])["message"] for entry in chromium.get_log("performance")
-    ]
-    return [
-        message["params"]["request"]["url"]
-        for message in messages
-        if message["method"] == "Network.requestWillBeSent"
-    ]
-
-
-def save(chromium, name):
-    """A picture for whoever wants to look, if DRIFTD_SCREENSHOTS names a directory."""
-    if directory := os.environ.get("DRIFTD_SCREENSHOTS"):
-        Path(directory).mkdir(parents=True, exist_ok=True)
-        assert chromium.save_screenshot(str(Path(directory) / f"{name}.png"))
+from processes import wait_until
 
 
 def test_the_shifted_feature_is_on_top(iris_app_sync, start_driftd, tmp_path):
@@ -97,8 +44,7 @@ def test_the_shifted_feature_is_on_top(iris_app_sync, start_driftd, tmp_path):
             assert any(p.size["width"] > 200 and p.size["height"] > 100 for p in pictures), name
         save(chromium, "page-drifted")
 
-        logged = [entry for entry in chromium.get_log("browser") if entry["level"] == "SEVERE"]
-        assert logged == []
+        assert errors(chromium) == []
         # The browser's own new tab, chrome://…, comes before the page.
         asked = [url for url in requested(chromium) if url.startswith(("http", "ws"))]
         assert asked and all(url.startswith(driftd.page + "/") for url in asked), asked
@@ -119,7 +65,7 @@ def test_the_page_fits_a_telephone(iris_app_sync, start_driftd, tmp_path):
         chromium.get(link)
         assert chromium.find_elements(By.CSS_SELECTOR, '[data-feature="petal_length"]')
         save(chromium, "page-narrow")
-        assert [e for e in chromium.get_log("browser") if e["level"] == "SEVERE"] == []
+        assert errors(chromium) == []
 
 
 def shown(section):

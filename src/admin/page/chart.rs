@@ -1,8 +1,9 @@
-//! Pictures of one column as inline SVG: two ECDFs with their largest gap, or shares by category.
+//! Pictures of one column as inline SVG: two ECDFs with their largest gap, the histograms of both, or
+//! shares by category.
 
 use std::fmt::Write;
 
-use crate::drift::picture::{Gap, Picture, Share};
+use crate::drift::picture::{Gap, Histogram, Picture, Share};
 use crate::drift::report::FeatureReport;
 use crate::feature::Kind;
 
@@ -18,6 +19,11 @@ const RIGHT: f64 = 508.0;
 const TOP: f64 = 34.0;
 const BOTTOM: f64 = 236.0;
 const ECDF_HEIGHT: f64 = 288.0;
+
+/// The two panels of histograms, one upon the other, by their floors.
+const PANEL: f64 = 60.0;
+const PANELS: [(&str, f64); 2] = [("reference", 76.0), ("current", 150.0)];
+const HISTOGRAM_HEIGHT: f64 = 180.0;
 
 /// The bars of categories within their picture.
 const BARS_LEFT: f64 = 172.0;
@@ -41,6 +47,7 @@ pub(super) fn picture(feature: &FeatureReport) -> Option<String> {
             reference,
             current,
             gap,
+            ..
         } => ecdf(feature, reference, current, *gap),
         Picture::Shares(shares) => (!shares.is_empty()).then(|| bars(feature, shares)),
     }
@@ -89,15 +96,7 @@ fn ecdf(
             "<text class=\"tick end\" x=\"{x}\" y=\"{y}\">{label}</text>"
         );
     }
-    for (value, label) in axis.ticks() {
-        let x = across(&axis, value);
-        let (end, y) = (BOTTOM + 5.0, BOTTOM + 20.0);
-        let _ = write!(svg, "<path class=\"base\" d=\"M{x:.1} {BOTTOM}V{end}\"/>");
-        let _ = write!(
-            svg,
-            "<text class=\"tick mid\" x=\"{x:.1}\" y=\"{y}\">{label}</text>"
-        );
-    }
+    ticks(&mut svg, &axis, BOTTOM);
     let cut = if axis.cut {
         " (axis cut at outliers)"
     } else {
@@ -119,6 +118,117 @@ fn ecdf(
     }
     svg.push_str("</svg>");
     Some(svg)
+}
+
+/// The histograms of both sides on the axis of the ECDFs above them; `None` where there are none.
+pub(super) fn histograms(feature: &FeatureReport) -> Option<String> {
+    let Picture::Ecdf {
+        reference,
+        current,
+        gap,
+        histogram: Some(histogram),
+    } = feature.picture.as_ref()?
+    else {
+        return None;
+    };
+    let axis = Axis::over([reference, current], gap.map(|gap| gap.location))?;
+    let Histogram {
+        cuts,
+        reference,
+        current,
+    } = histogram;
+    let bars = [reference, current];
+    let most = (bars.iter().flat_map(|bars| bars.iter())).fold(1e-9, |a: f64, b| a.max(*b));
+    let mut label = format!(
+        "Histograms of {} in the same bins.",
+        text::shortened(&feature.name, 40)
+    );
+    let mut panels = String::new();
+    for ((side, floor), shares) in PANELS.into_iter().zip(bars) {
+        let tallest = (0..).zip(shares).max_by(|a, b| a.1.total_cmp(b.1));
+        if let Some((bin, share)) = tallest {
+            let (share, bin) = (text::percent(*share), named(cuts, bin));
+            let _ = write!(label, " The fullest bin of the {side}: {share}, {bin}.");
+        }
+        panel(&mut panels, &axis, (side, floor), cuts, shares, most);
+    }
+    let mut svg = open(HISTOGRAM_HEIGHT, &label);
+    svg.push_str(&panels);
+    ticks(&mut svg, &axis, PANELS[1].1);
+    svg.push_str("</svg>");
+    Some(svg)
+}
+
+/// One side's bars on the line at `floor`; the share `most` fills the height.
+fn panel(
+    svg: &mut String,
+    axis: &Axis,
+    (side, floor): (&str, f64),
+    cuts: &[f64],
+    shares: &[f64],
+    most: f64,
+) {
+    let (x, y) = (LEFT - 6.0, floor - PANEL + 4.0);
+    // Whole percents, where they say enough: a telephone has no room for more beside the axis.
+    let digits = if most < 0.1 { 1000.0 } else { 100.0 };
+    let top = text::percent((most * digits).round() / digits);
+    let _ = write!(
+        svg,
+        "<path class=\"base\" d=\"M{LEFT} {floor}H{RIGHT}\"/>\
+         <text class=\"tick end\" x=\"{x}\" y=\"{y}\">{top}</text>\
+         <text class=\"legend end\" x=\"{RIGHT}\" y=\"{y}\">{side}</text>",
+    );
+    for (bin, share) in shares.iter().enumerate().filter(|(_, share)| **share > 0.0) {
+        let [from, to] = edges(cuts, bin);
+        let left = from.map_or(LEFT, |from| across(axis, from));
+        let right = to.map_or(RIGHT, |to| across(axis, to));
+        let height = share / most * PANEL;
+        let (width, top) = ((right - left - 1.0).max(1.0), floor - height);
+        let _ = write!(
+            svg,
+            "<rect class=\"bar {side}\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" \
+             height=\"{height:.1}\"/>"
+        );
+    }
+}
+
+/// The edges of a bin. The outer bins are open, and drawn as wide as the others.
+fn edges(cuts: &[f64], bin: usize) -> [Option<f64>; 2] {
+    let [first, second, ..] = cuts else {
+        let cut = cuts.first().copied();
+        return if bin == 0 { [None, cut] } else { [cut, None] };
+    };
+    let step = second - first;
+    let from = match bin.checked_sub(1) {
+        None => Some(first - step),
+        Some(before) => cuts.get(before).copied(),
+    };
+    let last = cuts.last().map(|last| last + step);
+    [from, cuts.get(bin).copied().or(last)]
+}
+
+/// A bin in words.
+fn named(cuts: &[f64], bin: usize) -> String {
+    let cut = |index: usize| cuts.get(index).map(|cut| text::number(*cut));
+    match (bin.checked_sub(1).and_then(cut), cut(bin)) {
+        (Some(from), Some(to)) => format!("above {from} up to {to}"),
+        (None, Some(to)) => format!("up to {to}"),
+        (Some(from), None) => format!("above {from}"),
+        (None, None) => "all".to_owned(),
+    }
+}
+
+/// The ticks of the x axis below the line at `bottom`.
+fn ticks(svg: &mut String, axis: &Axis, bottom: f64) {
+    for (value, label) in axis.ticks() {
+        let x = across(axis, value);
+        let (end, y) = (bottom + 5.0, bottom + 20.0);
+        let _ = write!(
+            svg,
+            "<path class=\"base\" d=\"M{x:.1} {bottom}V{end}\"/>\
+             <text class=\"tick mid\" x=\"{x:.1}\" y=\"{y}\">{label}</text>"
+        );
+    }
 }
 
 /// The largest gap: a bracketed vertical line between the curves, labelled.

@@ -2,17 +2,19 @@
 
 use std::fmt::Write;
 
+use crate::drift::history::{Event, is_drawn};
 use crate::drift::report::{CheckReport, FeatureReport, QuantilePair, State};
 use crate::feature::Kind;
 use crate::timestamp::Timestamp;
 
+use super::over_time::{Course, symbol};
 use super::text::{self, Encoded, Escaped};
 use super::tone::{self, Tone};
-use super::{chart, fact, sign};
+use super::{advice, chart, fact, sign};
 
 /// How a column is shown.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Shown {
+#[derive(Debug)]
+pub(super) struct Shown<'a> {
     /// Its details are open.
     pub(super) open: bool,
     /// Its picture is drawn.
@@ -21,6 +23,10 @@ pub(super) struct Shown {
     pub(super) selected: bool,
     /// Until when drift of it is accepted, where it is.
     pub(super) accepted: Option<Timestamp>,
+    /// Its course over the last checks, where there is one.
+    pub(super) course: Option<Course<'a>>,
+    /// What happened meanwhile.
+    pub(super) events: &'a [Event],
 }
 
 // === impl QuantilePair ===
@@ -31,7 +37,7 @@ impl QuantilePair {
     #[must_use]
     pub(crate) fn table(&self, number: fn(f64) -> String) -> String {
         let mut html =
-            "<div class=\"scroll\"><table><caption>Quantiles</caption><thead><tr><td></td>\
+            "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Quantiles\"><table><caption>Quantiles</caption><thead><tr><td></td>\
              <th scope=\"col\">5 %</th><th scope=\"col\">25 %</th><th scope=\"col\">50 %</th>\
              <th scope=\"col\">75 %</th><th scope=\"col\">95 %</th></tr></thead><tbody>"
                 .to_owned();
@@ -52,7 +58,7 @@ pub(super) fn render(
     html: &mut String,
     model: &str,
     feature: &FeatureReport,
-    shown: Shown,
+    shown: &Shown<'_>,
     now: Timestamp,
 ) {
     let tone = Tone::of(feature.state, feature.level);
@@ -68,23 +74,36 @@ pub(super) fn render(
         format!(" <span class=\"badge\">accepted until {day}</span>")
     });
     let selected = if shown.selected { " data-selected" } else { "" };
+    let spark = shown.course.as_ref().filter(|_| shown.drawn);
+    let spark = spark.map_or_else(
+        || "<span class=\"spark\"></span>".to_owned(),
+        Course::sparkline,
+    );
+    let since = match (feature.since, feature.state) {
+        (Some(since), State::Drifted | State::TypeChanged) => {
+            let since = text::span(now.since(since));
+            format!("<small>for {since}</small>")
+        }
+        _ => String::new(),
+    };
     let _ = write!(
         html,
         "<article class=\"feature tone-{}\" data-feature=\"{name}\" data-role=\"{role}\" \
          data-state=\"{}\"{selected}><details id=\"{id}\"{}><summary{}><h4>{name}</h4>\
-         <span class=\"kind\">{kind} {role}{badge}</span>{}\
-         <span class=\"verdict\">{}<strong>{word}</strong></span></summary>",
+         <span class=\"kind\">{kind} {role}{badge}</span>{spark}{}\
+         <span class=\"verdict\">{}<strong>{word}</strong>{since}</span></summary>",
         tone.class(),
         feature.state.as_str(),
         if shown.open { " open" } else { "" },
         if shown.selected { " autofocus" } else { "" },
-        severity(feature.severity),
+        distance(feature),
         sign(tone),
     );
     let _ = write!(
         html,
-        "<div class=\"body\"><p class=\"sentence\">{}</p>",
-        Escaped(&feature.sentence)
+        "<div class=\"body\"><p class=\"sentence\">{}</p>{}",
+        Escaped(&feature.sentence),
+        advice::of_column(model, feature)
     );
     let link = format!(
         "/?model={}&amp;feature={}",
@@ -100,7 +119,20 @@ pub(super) fn render(
         html.push_str("<div class=\"sides\">");
         match picture {
             Some(svg) => {
-                let _ = write!(html, "<figure>{svg}</figure>");
+                let caption = match feature.quantiles {
+                    Some(_) => "Share of values up to each",
+                    None => "Shares",
+                };
+                let _ = write!(
+                    html,
+                    "<figure><figcaption>{caption}</figcaption>{svg}</figure>"
+                );
+                if let Some(svg) = chart::histograms(feature) {
+                    let _ = write!(
+                        html,
+                        "<figure><figcaption>Histograms</figcaption>{svg}</figure>"
+                    );
+                }
             }
             None if feature.picture.is_some() && !shown.drawn => {
                 let _ = write!(html, "<p><a href=\"{link}\">Draw its distribution</a></p>");
@@ -113,6 +145,9 @@ pub(super) fn render(
         html.push_str("</div>");
     }
     html.push_str("<div class=\"figures\">");
+    if let Some(course) = shown.course.as_ref().filter(|_| shown.drawn) {
+        html.push_str(&course.picture(shown.events, &format!("{id}--course")));
+    }
     facts(html, feature, now);
     let _ = write!(
         html,
@@ -122,29 +157,27 @@ pub(super) fn render(
     html.push_str("</div></details></article>");
 }
 
-/// A bar on which drift begins in the middle; a severity of 2 or more fills it.
-fn severity(severity: Option<f64>) -> String {
-    let Some(severity) = severity.filter(|severity| !severity.is_nan()) else {
-        return "<span class=\"severity\"></span>".to_owned();
+/// How far a column is, beside how far is too far.
+fn distance(feature: &FeatureReport) -> String {
+    let main = feature.main().filter(|check| is_drawn(check.test));
+    let Some((check, statistic)) = main.and_then(|check| Some((check, check.statistic?))) else {
+        return "<span class=\"distance\"></span>".to_owned();
     };
-    let width = (severity / 2.0).clamp(0.0, 1.0) * 100.0;
-    let written = text::number(severity);
-    format!(
-        "<span class=\"severity\"><svg viewBox=\"0 0 100 12\" preserveAspectRatio=\"none\" role=\"img\" \
-         aria-label=\"Severity {written}; drift begins at 1\"><title>Severity {written}; drift begins at 1</title>\
-         <rect class=\"track\" y=\"3\" width=\"100\" height=\"6\"/>\
-         <rect class=\"fill\" y=\"3\" width=\"{width:.1}\" height=\"6\"/>\
-         <path class=\"limit\" d=\"M50 0v12\"/></svg></span>"
-    )
+    let limit = check.threshold.map_or_else(String::new, |threshold| {
+        format!("<small>threshold {}</small>", text::number(threshold))
+    });
+    let (symbol, statistic) = (symbol(check.test), text::number(statistic));
+    format!("<span class=\"distance\">{symbol} {statistic} {limit}</span>")
 }
 
-fn checks(html: &mut String, checks: &[CheckReport]) {
+/// A column's or a model's tests as a table.
+pub(super) fn checks(html: &mut String, checks: &[CheckReport]) {
     let decided = || checks.iter().filter(|check| !check.test.is_effect());
     if decided().next().is_none() {
         return;
     }
     html.push_str(
-        "<div class=\"scroll\"><table class=\"checks\"><caption>Tests</caption><thead><tr><td>Test</td>\
+        "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Tests\"><table class=\"checks\"><caption>Tests</caption><thead><tr><td>Test</td>\
          <th scope=\"col\">Span</th><th scope=\"col\">Statistic</th><th scope=\"col\">Threshold</th>\
          <th scope=\"col\">p</th><th scope=\"col\"><abbr title=\"What the decision used: corrected for \
          dependent rows and ties\">Decision p</abbr></th><th scope=\"col\">n</th><th scope=\"col\">\
@@ -192,13 +225,22 @@ fn facts(html: &mut String, feature: &FeatureReport, now: Timestamp) {
         _ => {}
     }
     if let Some(severity) = feature.severity {
-        fact(html, "Severity", text::number(severity));
+        let times = format_args!("{} × the threshold", text::number(severity));
+        fact(html, "Severity", times);
     }
     if let Some(missing) = feature.missing {
-        fact(html, "Missing", text::percent(missing));
+        let missing = text::percent(missing);
+        match feature.missing_reference.map(text::percent) {
+            Some(reference) => fact(
+                html,
+                "Missing",
+                format_args!("{missing} <small>reference {reference}</small>"),
+            ),
+            None => fact(html, "Missing", missing),
+        }
     }
     if let Some(unseen) = feature.unseen {
-        fact(html, "Not in the reference", text::percent(unseen));
+        fact(html, "Unseen in the reference", text::percent(unseen));
     }
     let moved = feature
         .main()

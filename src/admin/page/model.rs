@@ -2,56 +2,84 @@
 
 use std::fmt::Write;
 
+use crate::drift::history::ModelHistory;
 use crate::drift::report::{FeatureReport, ModelReport, State};
 use crate::feature::Role;
-use crate::metrics::tap::TapSnapshot;
-use crate::metrics::traffic::{Quantiles, Summary};
 use crate::timestamp::Timestamp;
 
-use super::super::status::{ModelStatus, WindowStatus};
-use super::text::{self, Escaped};
+use super::super::status::{ModelStatus, RecordingStatus};
+use super::over_time::Course;
+use super::text::Escaped;
+use super::timeline::{self, Reach};
 use super::tone::{self, Tone};
-use super::{Selection, fact, feature, sign};
+use super::{Selection, advice, cards, feature, sign};
 
 /// Drifted columns shown open from the start.
 const OPEN: usize = 3;
 
 /// Columns drawn at once; a page of hundreds of pictures would be slow to refresh. Any other is
 /// drawn when its link is followed.
-const DRAWN: usize = 60;
+const DRAWN: usize = 50;
 
-/// Writes a model's section.
-pub(super) fn render(
-    html: &mut String,
-    model: &ModelReport,
-    status: Option<&ModelStatus>,
-    selection: &Selection,
-    now: Timestamp,
-) {
+/// What a model's section is made of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Facts<'a> {
+    /// The process's part, where it is known.
+    pub(super) status: Option<&'a ModelStatus>,
+    /// Whether anything is recorded.
+    pub(super) recording: &'a RecordingStatus,
+    /// What was before.
+    pub(super) history: &'a ModelHistory,
+    /// What a link points at.
+    pub(super) selection: &'a Selection,
+    /// When it is.
+    pub(super) now: Timestamp,
+}
+
+/// Writes a model's section: in the order in which a person on call asks. What holds, what to do, since
+/// when, which columns, and what all that rests on.
+pub(super) fn render(html: &mut String, model: &ModelReport, facts: Facts<'_>) {
+    let Facts {
+        status,
+        recording,
+        history,
+        selection,
+        now,
+    } = facts;
     let name = model.model.as_str();
     let tone = Tone::of(model.state, model.level);
     let selected = selection.feature.is_none() && selection.model.as_deref() == Some(name);
     open(html, name, tone, model.state.as_str(), selected);
     let word = tone::word(model.state, model.level);
     headline(html, name, &model.version, tone, word, &model.sentence);
-    html.push_str("<div class=\"cards\">");
-    comparison(html, model, now);
-    if let Some(status) = status {
-        process(html, status, now);
+    advice::render(html, model, status, recording, history, now);
+    timeline::render(html, name, history, &model.features, now);
+    features(html, model, history, selection, now);
+    if !model.checks.is_empty() {
+        html.push_str("<h3 class=\"list\">All columns together</h3>");
+        feature::checks(html, &model.checks);
     }
-    html.push_str("</div>");
-    features(html, model, selection, now);
-    html.push_str("</section>\n");
+    html.push_str("<div class=\"cards\">");
+    cards::comparison(html, model, now);
+    if let Some(status) = status {
+        cards::process(html, status, recording, now);
+    }
+    html.push_str("</div></section>\n");
 }
 
 /// Writes the section of a model that has never been checked.
-pub(super) fn render_unchecked(html: &mut String, status: &ModelStatus, now: Timestamp) {
+pub(super) fn render_unchecked(
+    html: &mut String,
+    status: &ModelStatus,
+    recording: &RecordingStatus,
+    now: Timestamp,
+) {
     let name = status.model.as_str();
     open(html, name, Tone::Unknown, "unchecked", false);
     let sentence = "The first check has not been made yet.";
     headline(html, name, "", Tone::Unknown, "Not checked yet", sentence);
     html.push_str("<div class=\"cards\">");
-    process(html, status, now);
+    cards::process(html, status, recording, now);
     html.push_str("</div></section>\n");
 }
 
@@ -80,181 +108,13 @@ fn headline(html: &mut String, name: &str, version: &str, tone: Tone, word: &str
     );
 }
 
-fn card(html: &mut String, title: &str) {
-    let _ = write!(html, "<div class=\"card\"><h3>{title}</h3><dl>");
-}
-
-fn comparison(html: &mut String, model: &ModelReport, now: Timestamp) {
-    card(html, "Comparison");
-    fact(html, "Rows compared", text::count(model.rows as u64));
-    match &model.reference {
-        Some(reference) => {
-            let short: String = reference.hash.chars().take(8).collect();
-            let rows = text::count(reference.rows as u64);
-            fact(html, "Reference", format_args!("{rows} rows"));
-            let hash = Escaped(&reference.hash);
-            let loaded = text::ago(reference.loaded_at, now);
-            let short = Escaped(&short);
-            let value = format_args!("<code title=\"{hash}\">{short}</code>, {loaded}");
-            fact(html, "In force", value);
-        }
-        None => fact(html, "Reference", "none"),
-    }
-    if let Some(shift) = model.detectable {
-        let shift = text::number((shift * 100.0).round() / 100.0);
-        fact(html, "Detectable shift", format_args!("≈ {shift} σ"));
-    }
-    fact(html, "Coverage", share(model.coverage));
-    fact(html, "Measured", time(model.checked_at, now));
-    fact(html, "Decided", time(model.evaluated_at, now));
-    if let Some(budget) = &model.budget {
-        let alarms = if budget.allowed > 1.0 {
-            "alarms"
-        } else {
-            "alarm"
-        };
-        let allowed = text::number(budget.allowed);
-        let spent = match budget.spent {
-            spent if spent > 0.0 && spent < 0.01 => "under 0.01".to_owned(),
-            spent => format!("{spent:.2}"),
-        };
-        let per = Escaped(&budget.per);
-        let value = format_args!("{allowed} false {alarms} per {per}; spent {spent}");
-        fact(html, "Budget", value);
-    }
-    let calibrated = if model.calibrated {
-        "measured"
-    } else {
-        "not measured yet"
-    };
-    fact(html, "Row dependence", calibrated);
-    html.push_str("</dl></div>");
-}
-
-/// What the process knows of the model, checked or not.
-fn process(html: &mut String, status: &ModelStatus, now: Timestamp) {
-    traffic(html, &status.traffic);
-    exchanges(html, &status.tap, status.last_undecodable.as_deref());
-    window(html, &status.window, now);
-    html.push_str("<h3>Upstream</h3><dl>");
-    fact(
-        html,
-        "Address",
-        format_args!("<code>{}</code>", Escaped(&status.upstream)),
-    );
-    fact(
-        html,
-        "Answers",
-        match status.upstream_up {
-            Some(true) => "yes",
-            Some(false) => "<strong class=\"bad\">no</strong>",
-            None => "not tried yet",
-        },
-    );
-    let paths = match status.paths.join(" ") {
-        paths if paths.is_empty() => "all".to_owned(),
-        paths => format!("<code>{}</code>", Escaped(&paths)),
-    };
-    fact(html, "Paths", paths);
-    html.push_str("</dl></div>");
-}
-
-fn exchanges(html: &mut String, tap: &TapSnapshot, last_undecodable: Option<&str>) {
-    card(html, "Exchanges");
-    fact(html, "Offered", text::count(tap.offered));
-    fact(html, "Captured", text::count(tap.captured));
-    let undecodable = noteworthy(tap.undecodable);
-    fact(html, "Undecodable", undecodable);
-    let by = &tap.dropped_by;
-    let reasons = [
-        (by.queue_full, "queue full"),
-        (by.window_error, "window error"),
-        (by.window_full, "window full"),
-        (by.tap_closed, "tap closed"),
-    ];
-    let reasons: Vec<String> = (reasons.iter())
-        .filter(|(n, _)| *n > 0)
-        .map(|(n, reason)| format!("{} {reason}", text::count(*n)))
-        .collect();
-    let reasons = match reasons.is_empty() {
-        true => String::new(),
-        false => format!(" <small>{}</small>", reasons.join(", ")),
-    };
-    fact(html, "Dropped", noteworthy(tap.dropped) + &reasons);
-    for (name, n) in [
-        ("Sampled out", tap.sampled_out),
-        ("Excluded", tap.excluded),
-        ("Truncated", tap.truncated),
-    ] {
-        if n > 0 {
-            fact(html, name, text::count(n));
-        }
-    }
-    fact(html, "In flight", text::count(tap.in_flight));
-    html.push_str("</dl>");
-    if let Some(reason) = last_undecodable {
-        let reason = Escaped(reason);
-        let _ = write!(html, "<p class=\"reason\">Latest undecodable: {reason}</p>");
-    }
-    html.push_str("</div>");
-}
-
-fn window(html: &mut String, window: &WindowStatus, now: Timestamp) {
-    card(html, "Window");
-    let rows = window.rows.map_or_else(|| "–".to_owned(), text::count);
-    fact(html, "Rows", rows);
-    fact(html, "Oldest", time(window.oldest, now));
-    fact(html, "Newest", time(window.newest, now));
-    html.push_str("</dl>");
-}
-
-fn traffic(html: &mut String, traffic: &Summary) {
-    card(html, "Traffic");
-    fact(html, "Requests", text::count(traffic.requests));
-    let errors = noteworthy(traffic.errors);
-    let share = match traffic.requests {
-        0 => String::new(),
-        requests if traffic.errors > 0 => {
-            format!(
-                " <small>{}</small>",
-                text::percent(traffic.errors as f64 / requests as f64)
-            )
-        }
-        _ => String::new(),
-    };
-    fact(html, "Errors (5xx)", errors + &share);
-    fact(html, "Last minute", text::count(traffic.last_minute));
-    html.push_str("</dl>");
-    if traffic.total.is_some() {
-        html.push_str(
-            "<table><caption>Latency, last minute</caption><thead><tr><td></td>\
-             <th scope=\"col\">p50</th><th scope=\"col\">p95</th><th scope=\"col\">p99</th>\
-             </tr></thead><tbody>",
-        );
-        for (leg, quantiles) in [
-            ("Total", traffic.total),
-            ("Upstream", traffic.upstream),
-            ("Overhead", traffic.overhead),
-        ] {
-            latency(html, leg, quantiles);
-        }
-        html.push_str("</tbody></table>");
-    }
-    html.push_str("</div>");
-}
-
-fn latency(html: &mut String, leg: &str, quantiles: Option<Quantiles>) {
-    let Some(Quantiles { p50, p95, p99 }) = quantiles else {
-        return;
-    };
-    let [p50, p95, p99] = [p50, p95, p99].map(text::latency);
-    let _ = write!(
-        html,
-        "<tr><th scope=\"row\">{leg}</th><td>{p50}</td><td>{p95}</td><td>{p99}</td></tr>"
-    );
-}
-
-fn features(html: &mut String, model: &ModelReport, selection: &Selection, now: Timestamp) {
+fn features(
+    html: &mut String,
+    model: &ModelReport,
+    history: &ModelHistory,
+    selection: &Selection,
+    now: Timestamp,
+) {
     if model.features.is_empty() {
         return;
     }
@@ -286,6 +146,7 @@ fn features(html: &mut String, model: &ModelReport, selection: &Selection, now: 
         html,
         "<h3 class=\"list\">Columns <span>{counts}</span></h3>"
     );
+    let reach = Reach::of(history, now);
     let linked = |f: &FeatureReport| selection.feature(model.model.as_str(), &f.name);
     for (index, feature) in model.features.iter().enumerate() {
         let bad = matches!(feature.state, State::Drifted | State::TypeChanged);
@@ -298,23 +159,12 @@ fn features(html: &mut String, model: &ModelReport, selection: &Selection, now: 
                 .filter(|a| a.feature == *feature.name)
                 .map(|a| a.until)
                 .min(),
+            course: {
+                let line = history.lines.get(&feature.name);
+                Course::new(feature, line, model.checked_at, reach)
+            },
+            events: &history.events,
         };
-        feature::render(html, model.model.as_str(), feature, shown, now);
+        feature::render(html, model.model.as_str(), feature, &shown, now);
     }
-}
-
-/// A count that should be zero.
-fn noteworthy(n: u64) -> String {
-    match n {
-        0 => "0".to_owned(),
-        n => format!("<strong class=\"bad\">{}</strong>", text::count(n)),
-    }
-}
-
-fn share(value: Option<f64>) -> String {
-    value.map_or_else(|| "–".to_owned(), text::percent)
-}
-
-fn time(time: Option<Timestamp>, now: Timestamp) -> String {
-    time.map_or_else(|| "never".to_owned(), |time| text::ago(time, now))
 }

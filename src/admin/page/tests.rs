@@ -6,7 +6,13 @@ use super::*;
 
 fn page(selection: &str) -> String {
     let selection = Selection::parse(selection);
-    render(&sample::report(), &sample::status(), &selection, NOW)
+    render(
+        &sample::report(),
+        &sample::history(),
+        &sample::status(),
+        &selection,
+        NOW,
+    )
 }
 
 /// The part of `html` from `start` up to `end`.
@@ -43,7 +49,7 @@ fn every_model_and_column_has_its_place() {
     for name in ["iris", "wine.v2", "churn", "new"] {
         assert!(html.contains(&format!("data-model=\"{name}\"")), "{name}");
     }
-    let iris = part(&html, "data-model=\"iris\"", "</section>");
+    let iris = part(&html, "data-model=\"iris\"", "data-model=\"wine.v2\"");
     let order: Vec<usize> = ["sepal_length", "device", "petal_width", "prediction"]
         .iter()
         .map(|name| iris.find(&format!("data-feature=\"{name}\"")).unwrap())
@@ -54,7 +60,7 @@ fn every_model_and_column_has_its_place() {
         "<strong>Drifted</strong>",
         "99.87 %",
         "8,213",
-        "1 false alarm per 30d; spent 0.02",
+        "1 false alarm per 30 days; used 0.02",
         "1,202,750",
         "1,500 queue full, 50 window error",
         "12.3 ms",
@@ -98,16 +104,16 @@ fn names_are_escaped_everywhere() {
     assert!(
         html.contains("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt; &amp; &#39;größe&#39; 😀")
     );
-    for handler in [
-        "onclick",
-        "onload",
-        "style=\"",
-        "javascript:",
-        "http://www",
-        "https://",
-    ] {
+    for handler in ["onclick", "onload", "style=\"", "javascript:", "http://www"] {
         assert!(!html.contains(handler), "{handler}");
     }
+    // Links to the runbook, for whoever follows them; nothing is loaded from there.
+    let runbook = "<a href=\"https://github.com/driftd/driftd/blob/main/dashboards/RUNBOOK.md#";
+    assert!(html.matches(runbook).count() > 3);
+    assert_eq!(
+        html.matches("https://").count(),
+        html.matches(runbook).count()
+    );
 }
 
 #[test]
@@ -116,7 +122,13 @@ fn what_cannot_be_said_is_not_said_to_be_well() {
         let mut report = sample::report();
         report.models.truncate(1);
         report.models[0].features = vec![sample::without_verdict("x", state)];
-        let html = render(&report, &Status::default(), &Selection::default(), NOW);
+        let html = render(
+            &report,
+            &History::default(),
+            &Status::default(),
+            &Selection::default(),
+            NOW,
+        );
         let article = part(&html, "<article", "</article>");
         let fine = article.contains("tone-fine");
         assert_eq!(
@@ -144,6 +156,7 @@ fn pictures_name_their_gap_and_survive_odd_values() {
                 reference: 1.0,
                 current: 0.0,
             }),
+            histogram: None,
         };
         chart::picture(&FeatureReport {
             picture: Some(picture),
@@ -169,9 +182,17 @@ fn a_page_of_many_columns_draws_the_first_and_links_the_rest() {
         .map(|i| sample::numeric(&format!("f{i}"), 0.1))
         .collect();
     let selection = Selection::parse("model=iris&feature=f399");
-    let html = render(&report, &sample::status(), &selection, NOW);
-    assert_eq!(html.matches("<figure>").count(), 61);
-    assert_eq!(html.matches("Draw its distribution").count(), 339);
+    let html = render(
+        &report,
+        &sample::history(),
+        &sample::status(),
+        &selection,
+        NOW,
+    );
+    assert_eq!(html.matches("<figcaption>Histograms").count(), 51);
+    assert_eq!(html.matches("<figcaption>Over time").count(), 51);
+    assert_eq!(html.matches("class=\"spark\" viewBox").count(), 51);
+    assert_eq!(html.matches("Draw its distribution").count(), 349);
     assert!(html.len() < 1_500_000, "{}", html.len());
 }
 
@@ -213,7 +234,13 @@ fn what_is_accepted_says_so_and_by_whom() {
     let accepted = Acceptance::new("petal".to_owned(), Test::Ks, d, &terms, NOW);
     let ended = Acceptances::new(vec![accepted]).apply(model, NOW);
     assert_eq!(ended, []);
-    let html = render(&report, &sample::status(), &Selection::default(), NOW);
+    let html = render(
+        &report,
+        &sample::history(),
+        &sample::status(),
+        &Selection::default(),
+        NOW,
+    );
     let column = part(&html, "<article", "</article>");
     assert!(column.contains("tone-fine"), "{column}");
     assert!(
@@ -225,4 +252,79 @@ fn what_is_accepted_says_so_and_by_whom() {
         "{column}"
     );
     assert!(column.contains("a new web form"), "{column}");
+}
+
+#[test]
+fn a_drifted_model_says_since_when_after_what_and_what_to_do() {
+    let html = page("");
+    let iris = part(&html, "data-model=\"iris\"", "data-model=\"wine.v2\"");
+    let todo = part(iris, "What to do", "</div>");
+    // The drift began 7,500 s before, the deploy was 14 h before.
+    for said in [
+        "<b>sepal_length</b> and 2 others, so most likely with one cause, drifted first at \
+         2023-11-14 20:08:20",
+        "<b>Deploy</b>: version 2026-11 after version 2026-10, 11 h 55 min earlier.",
+        "driftd accept --model iris --feature sepal_length --for 7d",
+        "RUNBOOK.md#three-ways-out-of-drift",
+    ] {
+        assert!(todo.contains(said), "{said}\n{todo}");
+    }
+    let events = part(iris, "<ul class=\"events\">", "</ul>");
+    for told in [
+        "<b>Gap</b>: 1,500 exchanges not recorded in 1 h (queue full)",
+        "by mira &lt;m&gt;: “a new &quot;web&quot; form”",
+        "&lt;script&gt;alert",
+        "drifted from here on",
+    ] {
+        assert!(events.contains(told), "{told}\n{events}");
+    }
+    // What holds comes first, what it rests on last.
+    let order = [
+        "class=\"verdict\"",
+        "What to do",
+        "Time line",
+        "Columns <span>",
+        "Comparison",
+        "Tap",
+    ];
+    let places: Vec<usize> = order.iter().map(|at| iris.find(at).expect(at)).collect();
+    assert!(places.is_sorted(), "{places:?}");
+    // Nothing is to be done where all is well.
+    let wine = part(&html, "data-model=\"wine.v2\"", "data-model=\"churn\"");
+    assert!(!wine.contains("What to do"), "{wine}");
+}
+
+#[test]
+fn trouble_around_a_model_is_said_before_its_verdict_is_explained() {
+    let html = page("");
+    let churn = part(&html, "data-model=\"churn\"", "</section>");
+    assert!(churn.contains("The upstream does not answer"), "{churn}");
+    let mut status = sample::status();
+    status.recording = crate::admin::RecordingStatus::new(Some("disk <full>".to_owned()), 0);
+    let (report, history) = (sample::report(), sample::history());
+    let html = render(&report, &history, &status, &Selection::default(), NOW);
+    assert!(html.contains("<b>Nothing is recorded:</b> disk &lt;full&gt;."));
+    assert!(html.contains("<strong class=\"bad\">degraded</strong>"));
+}
+
+#[test]
+fn every_heading_follows_one_above_it() {
+    let html = page("");
+    let mut last = 0;
+    for (at, _) in html.match_indices("<h") {
+        let Some(level @ 1..=6) = html[at + 2..].chars().next().and_then(|c| c.to_digit(10)) else {
+            continue;
+        };
+        assert!(level <= last + 1, "h{level} after h{last}");
+        last = level;
+    }
+    assert_eq!(last, 3, "the last is a card's");
+}
+
+#[test]
+fn a_page_asked_to_stand_still_neither_reloads_nor_updates() {
+    let live = page("");
+    assert!(live.contains("http-equiv=\"refresh\"") && live.contains("href=\"/?updates=off\""));
+    let still = page("updates=off");
+    assert!(!still.contains("http-equiv") && still.contains("<main id=\"main\" data-still>"));
 }

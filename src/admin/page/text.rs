@@ -163,10 +163,35 @@ pub(super) fn bytes(bytes: u64) -> String {
 /// A time as HTML: how long ago, with the exact time behind it.
 pub(super) fn ago(time: Timestamp, now: Timestamp) -> String {
     let elapsed = span(now.since(time));
+    let (exact, shown) = (time.to_string(), moment(time));
+    format!("<time datetime=\"{exact}\" title=\"{shown} UTC\">{elapsed} ago</time>")
+}
+
+/// A time as people write it, to the second, in UTC.
+pub(super) fn moment(time: Timestamp) -> String {
     let exact = time.to_string();
     // 2026-11-21T03:47:08.000Z
-    let shown = exact.get(..19).unwrap_or(&exact).replace('T', " ");
-    format!("<time datetime=\"{exact}\" title=\"{shown} UTC\">{elapsed} ago</time>")
+    exact.get(..19).unwrap_or(&exact).replace('T', " ")
+}
+
+/// A period of the configuration, such as `30d`, in words.
+pub(super) fn period(compact: &str) -> String {
+    let units = [
+        ('d', "day"),
+        ('h', "hour"),
+        ('m', "minute"),
+        ('s', "second"),
+    ];
+    let whole = |number: &&str| number.bytes().all(|byte| byte.is_ascii_digit());
+    let unit = units.into_iter().find_map(|(sign, unit)| {
+        let number = compact.strip_suffix(sign).filter(whole)?;
+        Some((number, unit))
+    });
+    match unit {
+        Some(("1", unit)) => unit.to_owned(),
+        Some((number, unit)) => format!("{number} {unit}s"),
+        None => compact.to_owned(),
+    }
 }
 
 /// A span of time in its largest unit, with the next where the first is coarse.
@@ -262,6 +287,10 @@ mod tests {
         assert_eq!(latency(2.345), "2.35 s");
         assert_eq!(span(Duration::from_secs(59)), "59 s");
         assert_eq!(span(Duration::from_secs(3 * 86_400 + 7200)), "3 d 2 h");
+        assert_eq!(period("30d"), "30 days");
+        assert_eq!(period("1h"), "hour");
+        assert_eq!(period("1month 2days"), "1month 2days");
+        assert_eq!(moment(Timestamp(1_700_000_000_000)), "2023-11-14 22:13:20");
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(shortened("abcdef", 4), "abc…");
     }

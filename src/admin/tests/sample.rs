@@ -1,6 +1,9 @@
 //! A made-up process with a column in every state, for tests of the page and the API.
 
-use crate::drift::picture::{Gap, Picture, Share};
+use std::sync::Arc;
+
+use crate::drift::history::{Event, Happened, History, Line, ModelHistory, Point};
+use crate::drift::picture::{Gap, Histogram, Picture, Share};
 use crate::drift::report::{
     Budget, CheckReport, FeatureReport, Level, ModelReport, QuantilePair, Quantiles, ReferenceInfo,
     Report, SpanName, State, Test,
@@ -76,6 +79,7 @@ pub(in crate::admin) fn numeric(name: &str, shift: f64) -> FeatureReport {
         since: drifted.then(|| ago(7500)),
         severity: Some(d / 0.1312),
         detectable: Some(0.21),
+        missing_reference: Some(0.01),
         mistyped: None,
         missing: Some(0.0),
         unseen: None,
@@ -101,6 +105,11 @@ pub(in crate::admin) fn numeric(name: &str, shift: f64) -> FeatureReport {
                 location: at,
                 reference,
                 current,
+            }),
+            histogram: Some(Histogram {
+                cuts: vec![4.0, 5.0, 6.0, 7.0],
+                reference: vec![0.05, 0.2, 0.5, 0.2, 0.05],
+                current: vec![0.0, 0.05, 0.2, 0.5, 0.25],
             }),
         }),
     }
@@ -226,6 +235,67 @@ pub(in crate::admin) fn report() -> Report {
     (churn.coverage, churn.evaluated_at) = (None, None);
     Report {
         models: vec![model("iris", State::Drifted, iris), wine, churn],
+    }
+}
+
+/// Forty decisions, one in an hour: `sepal_length` leaves the reference at the thirtieth, four hours
+/// after a deploy; one check had no figure.
+pub(in crate::admin) fn history() -> History {
+    let line = |test: Test, from: f32, to: f32| {
+        let point = move |index: i64| Point {
+            time: ago(3600 * (39 - index) + 1900),
+            test,
+            drifted: (index != 12).then_some(index >= 30 && to > 0.1312),
+            statistic: (index != 12).then_some(if index < 30 { from } else { to }),
+            threshold: Some(0.1312),
+        };
+        Line::new((0..40).map(point))
+    };
+    let reference = |version: &str, previous: Option<&str>, hash: &str| Happened::Reference {
+        version: version.to_owned(),
+        previous_version: previous.map(str::to_owned),
+        hash: Some(hash.to_owned()),
+        reference_changed: false,
+        first: previous.is_none(),
+    };
+    let event = |hours: i64, what| Event {
+        time: ago(3600 * hours),
+        what,
+    };
+    let iris = ModelHistory {
+        lines: [
+            ("sepal_length", line(Test::Ks, 0.04, 0.4)),
+            ("device", line(Test::Chi2, 0.02, 0.1718)),
+            ("petal_width", line(Test::Ks, 0.05, 0.24)),
+        ]
+        .map(|(name, line)| (name.into(), line))
+        .into(),
+        events: vec![
+            event(96, reference("2026-10", None, "9f3a61c0d2b47e58")),
+            event(
+                30,
+                Happened::Gap {
+                    ended: ago(3600 * 29),
+                    reason: "queue_full".to_owned(),
+                    exchanges: Some(1500),
+                },
+            ),
+            event(
+                14,
+                reference("2026-11", Some("2026-10"), "9f3a61c0d2b47e58"),
+            ),
+            event(
+                3,
+                Happened::Accepted {
+                    column: HOSTILE.to_owned(),
+                    by: "mira <m>".to_owned(),
+                    reason: "a new \"web\" form".to_owned(),
+                },
+            ),
+        ],
+    };
+    History {
+        models: vec![Arc::new(iris)],
     }
 }
 

@@ -64,6 +64,7 @@ fn column(name: &str, drifted: bool, checks: Vec<CheckReport>) -> FeatureReport 
         severity: Some(2.5),
         detectable: None,
         missing: Some(0.125),
+        missing_reference: None,
         mistyped: None,
         unseen: None,
         shift: None,
@@ -86,6 +87,7 @@ fn column(name: &str, drifted: bool, checks: Vec<CheckReport>) -> FeatureReport 
                 reference: 0.35,
                 current: 0.27,
             }),
+            histogram: None,
         }),
     }
 }

@@ -111,6 +111,7 @@ fn feature(model: &Model, name: &str, role: Role, mut checks: Vec<CheckReport>) 
         severity: None,
         detectable: None,
         missing: None,
+        missing_reference: None,
         mistyped: None,
         unseen: None,
         shift: None,

@@ -50,6 +50,7 @@ fn feature(name: &str, checks: Vec<CheckReport>) -> FeatureReport {
         severity: Some(if drifted { 3.0 } else { 0.2 }),
         detectable: None,
         missing: Some(0.0),
+        missing_reference: None,
         mistyped: None,
         unseen: None,
         shift: None,

@@ -129,7 +129,6 @@ pub(super) fn describe(
         current: current.ecdf(location),
     });
     let moments = reference.moments().zip(current.moments());
-    let sorted = current.values().unwrap_or_default();
     Description {
         effects: effects(reference, &current),
         quantiles: quantiles(reference)
@@ -139,7 +138,7 @@ pub(super) fn describe(
             (from.deviation > 0.0).then(|| (to.mean - from.mean) / from.deviation)
         }),
         sides: Sides::new(reference, &current),
-        picture: Some(Picture::ecdf(reference, sorted, gap)),
+        picture: Some(Picture::ecdf(reference, &current, gap)),
     }
 }
 

@@ -48,6 +48,28 @@ fn a_connection_outlives_its_client() {
     assert!(origin.connections() <= 2, "{}", origin.connections());
 }
 
+/// A thousand clients that are mostly silent should not cost the upstream a thousand connections.
+#[test]
+fn clients_that_take_turns_share_upstream_connections() {
+    let origin = Origin::always(OK);
+    let mut setup = setup(&origin.url());
+    setup.config.threads = NonZeroUsize::MIN;
+    setup.config.upstream_idle = Duration::from_secs(60);
+    let proxy = setup.run();
+    let mut clients: Vec<_> = (0..50).map(|_| proxy.client()).collect();
+    for client in &mut clients {
+        client.send(&post(b"x"));
+        assert_eq!(client.answer().body, b"ok");
+    }
+    // The one just used may not be ready when the next client asks.
+    assert!(origin.connections() <= 2, "{}", origin.connections());
+    for client in &mut clients {
+        client.send(&post(b"x"));
+        assert_eq!(client.answer().body, b"ok");
+    }
+    assert_eq!(origin.requests().len(), 100);
+}
+
 /// gunicorn's sync workers; the trap of keeping a connection for each client.
 #[test]
 fn an_upstream_that_says_close_after_each_response_costs_no_error() {

@@ -1,0 +1,298 @@
+//! What to do about a verdict: for the person on call, in the order of doing it.
+
+use std::fmt::Write;
+
+use crate::drift::history::ModelHistory;
+use crate::drift::report::{FeatureReport, Level, ModelReport, State, Test};
+use crate::feature::Role;
+use crate::timestamp::Timestamp;
+
+use super::super::status::{ModelStatus, RecordingStatus};
+use super::events;
+use super::text::{self, Escaped};
+
+/// The runbook; each alert has a section named after it.
+const RUNBOOK: &str = "https://github.com/driftd/driftd/blob/main/dashboards/RUNBOOK.md";
+
+/// A section of the runbook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Section {
+    ThreeWays,
+    ModelDrift,
+    PredictionDrift,
+    SlowDrift,
+    MissingValues,
+    TypeChanged,
+    EarlyWarning,
+    ReferenceMismatch,
+    CoverageLow,
+    WindowStuck,
+    UpstreamDown,
+    ReferenceMissing,
+}
+
+/// Writes what to do; nothing where there is nothing to do.
+pub(super) fn render(
+    html: &mut String,
+    model: &ModelReport,
+    status: Option<&ModelStatus>,
+    recording: &RecordingStatus,
+    history: &ModelHistory,
+    now: Timestamp,
+) {
+    let mut steps = trouble(status, recording);
+    steps.extend(verdict(model, history, now));
+    if steps.is_empty() {
+        return;
+    }
+    let name = model.model.as_str();
+    let _ = write!(
+        html,
+        "<div class=\"todo\" id=\"d-{name}\"><h3>What to do</h3><ul>"
+    );
+    for step in steps {
+        let _ = write!(html, "<li>{step}</li>");
+    }
+    html.push_str("</ul></div>");
+}
+
+/// What to do about one column, as a paragraph; empty where there is nothing to do.
+pub(super) fn of_column(model: &str, feature: &FeatureReport) -> String {
+    if !matches!(feature.state, State::Drifted | State::TypeChanged) {
+        return String::new();
+    }
+    let drifted = |test: Test| {
+        let mut checks = feature.checks.iter();
+        checks.any(|check| check.test == test && check.drifted == Some(true))
+    };
+    let values = match feature.role {
+        Role::Output => (Section::PredictionDrift, "when predictions drift"),
+        Role::Feature => (Section::ModelDrift, "when inputs drift"),
+    };
+    let moved = [Test::Ks, Test::Chi2, Test::Range].into_iter().any(drifted);
+    let sections = [
+        (feature.state == State::TypeChanged)
+            .then_some((Section::TypeChanged, "when values change their type")),
+        drifted(Test::Missing).then_some((Section::MissingValues, "when values are missing")),
+        drifted(Test::Slow).then_some((Section::SlowDrift, "slow drift")),
+        moved.then_some(values),
+    ];
+    let links: Vec<String> = (sections.into_iter().flatten())
+        .map(|(section, words)| section.link(words))
+        .collect();
+    let links = match links.is_empty() {
+        true => values.0.link(values.1),
+        false => links.join(", "),
+    };
+    format!(
+        "<p class=\"next\">Runbook: {links}. To accept it as the new normal: <code>{}</code></p>",
+        accept(model, &feature.name)
+    )
+}
+
+/// What is wrong around the model, whatever the verdict.
+fn trouble(status: Option<&ModelStatus>, recording: &RecordingStatus) -> Vec<String> {
+    let mut steps = Vec::new();
+    if status.is_some_and(|status| status.upstream_up == Some(false)) {
+        let link = Section::UpstreamDown.link("runbook: upstream down");
+        steps.push(format!(
+            "<b>The upstream does not answer.</b> Requests fail now, drift or not ({link})."
+        ));
+    }
+    if let Some(reason) = &recording.reason {
+        let link = Section::WindowStuck.link("runbook: window stuck");
+        steps.push(format!(
+            "<b>Nothing is recorded:</b> {}. Predictions are not concerned; verdicts stand still ({link}).",
+            Escaped(reason)
+        ));
+    }
+    steps
+}
+
+/// What to do about the verdict itself.
+fn verdict(model: &ModelReport, history: &ModelHistory, now: Timestamp) -> Vec<String> {
+    let one = |text: &str, section: Section, words: &str| {
+        vec![format!("{text} {}.", section.link(words))]
+    };
+    match (model.state, model.level) {
+        (State::Drifted, _) => drifted(model, history, now),
+        (State::TypeChanged, _) => one(
+            "<b>Most values of a column are of another type</b> than in the reference: roll back what \
+             changed the format. <code>driftd explain</code> shows how a request of today is read.",
+            Section::TypeChanged,
+            "Runbook: type changed",
+        ),
+        (State::Mismatch, _) => one(
+            "<b>Look at the wiring first</b>, not at the data: the order of the features, their units, \
+             and whether the reference holds inputs as the model gets them.",
+            Section::ReferenceMismatch,
+            "Runbook: reference mismatch",
+        ),
+        (State::LowCoverage, _) => one(
+            "<b>Too much of the traffic is not read</b>: “Tap” below says what became of it, and why the \
+             latest body could not be read.",
+            Section::CoverageLow,
+            "Runbook: coverage low",
+        ),
+        (State::NoReference, _) => one(
+            "<b>Give it something to compare with</b>: <code>--reference training.csv</code>, or \
+             <code>reference = { learn_rows = 5000 }</code> to learn it from traffic.",
+            Section::ReferenceMissing,
+            "Runbook: reference missing",
+        ),
+        (State::Stale, _) => vec![
+            "<b>No row has come for longer than the main span</b>: is traffic still sent through driftd?"
+                .to_owned(),
+        ],
+        (_, Level::Warn | Level::Alert) => one(
+            "<b>Nothing yet</b>, if you are not looking anyway: the newest rows differ, the main span \
+             does not so far. After a deployment: look at the columns below.",
+            Section::EarlyWarning,
+            "Runbook: early warning",
+        ),
+        _ => Vec::new(),
+    }
+}
+
+fn drifted(model: &ModelReport, history: &ModelHistory, now: Timestamp) -> Vec<String> {
+    let drifted = || (model.features.iter()).filter(|f| f.drifted == Some(true));
+    let Some(first) = drifted().next() else {
+        return Vec::new();
+    };
+    let mut steps = Vec::new();
+    if let Some(since) = first.since {
+        let together = drifted().filter(|f| f.since == first.since).count() - 1;
+        let with = match together {
+            0 => String::new(),
+            1 => " and 1 other, so most likely with one cause,".to_owned(),
+            n => format!(" and {n} others, so most likely with one cause,"),
+        };
+        let before = match events::cause(&history.events, since) {
+            Some((time, what)) => format!(
+                "The last change before: {what}, {} earlier.",
+                text::span(since.since(time))
+            ),
+            None => {
+                "driftd knows of no other version and no other reference before that: ask what was \
+                     deployed then, here or at a client."
+                    .to_owned()
+            }
+        };
+        steps.push(format!(
+            "<b>Find the cause.</b> <b>{}</b>{with} drifted first at {} ({}). {before}",
+            Escaped(&first.name),
+            text::moment(since),
+            text::ago(since, now),
+        ));
+    }
+    steps.push(
+        "<b>A fault</b> of a client, a unit, a sensor, a new version? Roll it back. The verdict clears \
+         by itself once most of the rows compared are sound."
+            .to_owned(),
+    );
+    let name = model.model.as_str();
+    steps.push(format!(
+        "<b>The new normal</b>, and the model copes? Accept it: <code>{}</code>",
+        accept(name, &first.name)
+    ));
+    steps.push(format!(
+        "<b>The new normal</b>, and it does not cope? Retrain, and put the new training data in the \
+         place of the reference. {}.",
+        Section::ThreeWays.link("Runbook: three ways out of drift")
+    ));
+    if model.level == Level::Warn {
+        let link = Section::EarlyWarning.link("Runbook: early warning");
+        let why = match model.calibrated {
+            true => "It warns and pages nobody",
+            false => {
+                "It warns and pages nobody: how much rows depend on each other is not known yet"
+            }
+        };
+        steps.push(format!("{why}. {link}."));
+    }
+    steps
+}
+
+/// The command that accepts a column's drift, for a shell, escaped.
+fn accept(model: &str, column: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let column = match column.chars().all(plain) && !column.is_empty() {
+        true => column.to_owned(),
+        false => format!("'{}'", column.replace('\'', r"'\''")),
+    };
+    let command =
+        format!("driftd accept --model {model} --feature {column} --for 7d --reason \"…\"");
+    Escaped(&command).to_string()
+}
+
+// === impl Section ===
+
+impl Section {
+    /// Its place in the runbook, as GitHub makes it from the heading.
+    const fn anchor(self) -> &'static str {
+        match self {
+            Self::ThreeWays => "three-ways-out-of-drift",
+            Self::ModelDrift => "driftdmodeldrift",
+            Self::PredictionDrift => "driftdpredictiondrift",
+            Self::SlowDrift => "driftdslowdrift",
+            Self::MissingValues => "driftdmissingvalues",
+            Self::TypeChanged => "driftdtypechanged",
+            Self::EarlyWarning => "driftdearlywarning",
+            Self::ReferenceMismatch => "driftdreferencemismatch",
+            Self::CoverageLow => "driftdcoveragelow",
+            Self::WindowStuck => "driftdwindowstuck",
+            Self::UpstreamDown => "driftdupstreamdown",
+            Self::ReferenceMissing => "driftdreferencemissing",
+        }
+    }
+
+    /// A link, followed only by whoever chooses to: the page itself loads nothing.
+    fn link(self, words: &str) -> String {
+        let anchor = self.anchor();
+        format!("<a href=\"{RUNBOOK}#{anchor}\" rel=\"noreferrer\">{words}</a>")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_link_leads_to_a_section_of_the_runbook_the_alerts_link_to() {
+        let runbook = include_str!("../../../dashboards/RUNBOOK.md");
+        let anchors: Vec<String> = (runbook.lines())
+            .filter_map(|line| line.strip_prefix("## "))
+            .map(|heading| heading.to_lowercase().replace(' ', "-"))
+            .collect();
+        for section in [
+            Section::ThreeWays,
+            Section::ModelDrift,
+            Section::PredictionDrift,
+            Section::SlowDrift,
+            Section::MissingValues,
+            Section::TypeChanged,
+            Section::EarlyWarning,
+            Section::ReferenceMismatch,
+            Section::CoverageLow,
+            Section::WindowStuck,
+            Section::UpstreamDown,
+            Section::ReferenceMissing,
+        ] {
+            assert!(anchors.iter().any(|a| a == section.anchor()), "{section:?}");
+        }
+        let rules = include_str!("../../../dashboards/rules/driftd.alerts.yml");
+        assert!(rules.contains(RUNBOOK));
+    }
+
+    #[test]
+    fn commands_survive_a_shell_and_a_page() {
+        assert_eq!(
+            accept("iris", "petal_width"),
+            "driftd accept --model iris --feature petal_width --for 7d --reason &quot;…&quot;"
+        );
+        assert!(
+            accept("iris", "it's <b>")
+                .contains("--feature &#39;it&#39;\\&#39;&#39;s &lt;b&gt;&#39; --for")
+        );
+    }
+}

@@ -1,0 +1,208 @@
+//! What happened to a model, in words: versions, references, acceptances, gaps, and verdicts that
+//! changed.
+
+use std::collections::BTreeMap;
+
+use crate::drift::history::{Event, Happened, ModelHistory};
+use crate::drift::report::FeatureReport;
+use crate::timestamp::Timestamp;
+
+use super::over_time::symbol;
+use super::text::{self, Escaped};
+
+/// Columns named in one entry.
+const NAMED: usize = 4;
+
+/// One entry of the list.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) time: Timestamp,
+    /// The kind of event, as a CSS class; its sign differs in shape.
+    pub(super) kind: Kind,
+    /// HTML.
+    pub(super) html: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Deploy,
+    Accepted,
+    Gap,
+    Began,
+    Ended,
+}
+
+// === impl Kind ===
+
+impl Kind {
+    /// The CSS class.
+    pub(super) const fn class(self) -> &'static str {
+        match self {
+            Self::Deploy => "deploy",
+            Self::Accepted => "accepted",
+            Self::Gap => "lost",
+            Self::Began => "began",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// Everything told, oldest first.
+pub(super) fn entries(history: &ModelHistory, features: &[FeatureReport]) -> Vec<Entry> {
+    let events = history.events.iter().map(|event| {
+        let (kind, html) = told(&event.what, event.time);
+        let time = event.time;
+        Entry { time, kind, html }
+    });
+    let mut entries: Vec<Entry> = events.chain(changes(history, features)).collect();
+    entries.sort_by_key(|entry| entry.time);
+    entries
+}
+
+/// An event in words, as HTML.
+fn told(what: &Happened, began: Timestamp) -> (Kind, String) {
+    match what {
+        Happened::Reference {
+            version,
+            previous_version,
+            hash,
+            reference_changed,
+            first,
+        } => {
+            let hash = hash.as_deref().unwrap_or_default();
+            let short: String = hash.chars().take(8).collect();
+            let reference = match short.is_empty() {
+                true => "no reference".to_owned(),
+                false => format!("reference <code>{}</code>", Escaped(&short)),
+            };
+            let version = Escaped(version);
+            let said = match (previous_version, first) {
+                (Some(before), _) => {
+                    let (named, before) = (named(version.0), named(before));
+                    match reference_changed {
+                        true => format!("<b>Deploy</b>: {named} after {before}, with {reference}"),
+                        false => format!("<b>Deploy</b>: {named} after {before}"),
+                    }
+                }
+                (None, true) => format!("First seen, with {reference}"),
+                (None, false) => format!("<b>Reference changed</b>: {reference}"),
+            };
+            (Kind::Deploy, said)
+        }
+        Happened::Accepted { column, by, reason } => {
+            let column = column_named(column);
+            let (by, reason) = (Escaped(by), Escaped(reason));
+            let said = format!("<b>Accepted</b>: {column} by {by}: “{reason}”");
+            (Kind::Accepted, said)
+        }
+        Happened::AcceptanceEnded { column, why, by } => {
+            let column = column_named(column);
+            let why = why.replace('_', " ");
+            let by = match by.is_empty() {
+                true => String::new(),
+                false => format!(" by {}", Escaped(by)),
+            };
+            let said = format!("Acceptance of {column} ended: {}{by}", Escaped(&why));
+            (Kind::Accepted, said)
+        }
+        Happened::Gap {
+            ended,
+            reason,
+            exchanges,
+        } => {
+            let lost = exchanges.map_or_else(
+                || "an unknown number of exchanges".to_owned(),
+                |n| format!("{} exchanges", text::count(n)),
+            );
+            let reason = reason.replace('_', " ");
+            let length = text::span(ended.since(began));
+            let said = format!(
+                "<b>Gap</b>: {lost} not recorded in {length} ({})",
+                Escaped(&reason)
+            );
+            (Kind::Gap, said)
+        }
+    }
+}
+
+fn named(version: &str) -> String {
+    match version.is_empty() {
+        true => "no version".to_owned(),
+        false => format!("version {}", Escaped(version)),
+    }
+}
+
+fn column_named(column: &str) -> String {
+    match column.is_empty() {
+        true => "all columns together".to_owned(),
+        false => format!("<b>{}</b>", Escaped(column)),
+    }
+}
+
+/// Columns that began to drift or no longer do, one entry per check: by their lines, and by the report
+/// where a line does not reach back so far.
+fn changes(history: &ModelHistory, features: &[FeatureReport]) -> Vec<Entry> {
+    let mut began: BTreeMap<(Timestamp, bool), Vec<String>> = BTreeMap::new();
+    for (name, line) in &history.lines {
+        let mut before = None;
+        for point in line.points() {
+            let Some(drifted) = point.drifted else {
+                continue;
+            };
+            // What is drifted where the line begins began before that.
+            if before.is_some_and(|before| before != drifted) {
+                let figures = point.statistic.zip(point.threshold);
+                // Another test may have drifted, or a band keep the verdict: then they mislead.
+                let figures = figures.filter(|(d, threshold)| (d >= threshold) == drifted);
+                let figures = figures.map_or_else(String::new, |(statistic, threshold)| {
+                    let number = |figure: f32| text::number(f64::from(figure));
+                    let sign = symbol(point.test);
+                    let (statistic, threshold) = (number(statistic), number(threshold));
+                    format!(" ({sign} {statistic}, threshold {threshold})")
+                });
+                let named = format!("<b>{}</b>{figures}", Escaped(name));
+                began.entry((point.time, drifted)).or_default().push(named);
+            }
+            before = Some(drifted);
+        }
+    }
+    for feature in features.iter().filter(|f| f.drifted == Some(true)) {
+        let Some(since) = feature.since else {
+            continue;
+        };
+        let line = history.lines.get(&feature.name);
+        let told = line.is_some_and(|line| {
+            let (first, second) = (line.points().next(), line.points().nth(1));
+            first.is_some_and(|point| point.time < since) && second.is_some()
+        });
+        if !told {
+            let named = format!("<b>{}</b>", Escaped(&feature.name));
+            began.entry((since, true)).or_default().push(named);
+        }
+    }
+    let entry = |((time, drifted), columns): ((Timestamp, bool), Vec<String>)| {
+        let more = match columns.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let named = columns[..columns.len().min(NAMED)].join(", ");
+        let (kind, verb) = match drifted {
+            true => (Kind::Began, "drifted from here on"),
+            false => (Kind::Ended, "no longer drifted"),
+        };
+        let html = format!("{named}{more} {verb}");
+        Entry { time, kind, html }
+    };
+    began.into_iter().map(entry).collect()
+}
+
+/// The last version or reference that came into force before `time`, in words.
+pub(super) fn cause(events: &[Event], time: Timestamp) -> Option<(Timestamp, String)> {
+    let before = events.iter().rev().find(|event| {
+        let Happened::Reference { first, .. } = &event.what else {
+            return false;
+        };
+        !first && event.time <= time
+    })?;
+    Some((before.time, told(&before.what, before.time).1))
+}

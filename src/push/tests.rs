@@ -44,6 +44,7 @@ fn feature(name: &str, level: Level) -> FeatureReport {
         detectable: None,
         mistyped: None,
         missing: Some(0.0),
+        missing_reference: None,
         unseen: None,
         shift: None,
         calibrated: true,

@@ -10,9 +10,12 @@ mod changes;
 mod listening;
 mod models;
 mod monitoring;
+mod pushing;
 mod reload;
 mod status;
+mod threads;
 mod vitals;
+mod watching;
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
@@ -21,7 +24,6 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -43,9 +45,11 @@ use certificates::Certificates;
 use listening::{readiness, serve_admin, sources};
 use models::Prepared;
 use monitoring::{Monitoring, Shared};
+use pushing::Receivers;
 pub use reload::Reload;
 use reload::Request;
 use status::StatusSource;
+use threads::{ended, spawn};
 pub use vitals::{Started, Vitals};
 
 /// How much of the grace period, at its end, is for writing down what the tap still holds.
@@ -54,8 +58,6 @@ const FLUSH: Duration = Duration::from_secs(5);
 /// Files and sockets of driftd's own: listeners, window, admin connections, logs.
 const OWN_FILES: usize = 128;
 
-const JOIN_POLL: Duration = Duration::from_millis(2);
-
 /// A configuration whose references are loaded.
 #[derive(Debug)]
 pub struct App {
@@ -63,6 +65,7 @@ pub struct App {
     models: Vec<Prepared>,
     token: Option<Token>,
     certificates: Certificates,
+    receivers: Receivers,
 }
 
 /// Everything bound, nothing spawned.
@@ -71,6 +74,7 @@ pub struct Bound {
     config: Config,
     models: Vec<Prepared>,
     certificates: Certificates,
+    receivers: Receivers,
     listeners: Listeners,
     report: Arc<ArcSwap<Report>>,
     started: Timestamp,
@@ -173,6 +177,7 @@ impl App {
             }])
         })?;
         let certificates = Certificates::load(&config)?;
+        let receivers = Receivers::load(&config)?;
         let models = models::prepare(&config, Timestamp::now())?;
         for warning in &config.warnings {
             tracing::warn!("{warning}");
@@ -185,6 +190,7 @@ impl App {
             models,
             token,
             certificates,
+            receivers,
         })
     }
 
@@ -222,6 +228,7 @@ impl App {
             models,
             token,
             certificates,
+            receivers,
         } = self;
         let listeners = binding::bind(&config).await?;
         let (sender, reloads) = mpsc::sync_channel(reload::MOST_WAITING);
@@ -232,6 +239,7 @@ impl App {
             config,
             models,
             certificates,
+            receivers,
             listeners,
             report: Arc::default(),
             vitals: watch::Sender::new(None),
@@ -277,6 +285,7 @@ impl Bound {
             config,
             models,
             certificates,
+            receivers,
             listeners,
             report,
             started,
@@ -321,8 +330,12 @@ impl Bound {
         };
         let (tap, receiver) = proxy::tap(config.tap, observer());
         let accepting = Arc::new(AtomicBool::new(true));
+        let (processes, watching) = watching::watch(config)?;
+        let webhooks = receivers.counters();
         let status = Arc::new(StatusSource {
             started,
+            webhooks: Arc::clone(&webhooks),
+            processes,
             addresses: addresses.clone(),
             external_url: config.external_url.clone(),
             check_interval: config.drift.every,
@@ -333,6 +346,7 @@ impl Bound {
             readiness: server.readiness(),
             queue: tap.bytes(),
         });
+        let announcing = receivers.announce(shared, webhooks, status.page())?;
         let commands = Arc::clone(&shared.commands);
         let changes = changes::changes(names.clone(), commands, reload.clone());
         let needed = serving.ready_needs_upstream.then(|| server.readiness());
@@ -385,6 +399,12 @@ impl Bound {
                 aborted = drained.aborted,
                 "Connections drained"
             );
+        }
+        // What it does not deliver any more it finds in the window at the next start.
+        let announcing = announcing.map(pushing::Announcing::end);
+        let watching = watching.map(watching::Watching::end);
+        for thread in announcing.into_iter().chain(watching) {
+            ended(thread, deadline).await;
         }
         // The tap's senders are gone with the proxy: the recorder empties the queue, the monitor
         // stops, the window closes.
@@ -449,38 +469,4 @@ fn chain(error: &dyn std::error::Error) -> String {
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(": ")
-}
-
-fn spawn(
-    name: &'static str,
-    work: impl FnOnce() + Send + 'static,
-) -> Result<JoinHandle<()>, Error> {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(work)
-        .map_err(|source| Error::Thread { name, source })
-}
-
-/// Waits for a thread to end, without blocking the runtime: a second signal must get through.
-/// False where it panicked or the deadline came first, as with a disk that hangs.
-async fn ended(thread: JoinHandle<()>, deadline: Instant) -> bool {
-    let name = thread.thread().name().unwrap_or("thread").to_owned();
-    while !thread.is_finished() {
-        if Instant::now() >= deadline {
-            tracing::error!(
-                thread = name,
-                "Thread did not end in time; what it holds is lost"
-            );
-            return false;
-        }
-        tokio::time::sleep(JOIN_POLL).await;
-    }
-    let fine = thread.join().is_ok();
-    if !fine {
-        tracing::error!(
-            thread = name,
-            "Thread panicked; what it did not finish is lost"
-        );
-    }
-    fine
 }

@@ -11,6 +11,7 @@
 )]
 
 mod accept;
+mod attached;
 mod check;
 mod explain;
 #[cfg(feature = "fuzzing")]
@@ -21,6 +22,7 @@ mod init;
 mod output;
 mod profile;
 mod progress;
+
 mod render;
 mod report;
 mod run;

@@ -10,10 +10,12 @@ mod limits;
 mod metrics;
 mod models;
 mod problem;
+mod process;
 mod section;
 mod serving;
 mod sources;
 mod tap;
+mod webhooks;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -32,6 +34,7 @@ use crate::admin::TokenSource;
 use crate::drift::current::SpanLength;
 use crate::monitor;
 use crate::proxy;
+use crate::push;
 use crate::reference;
 use crate::window;
 use access::token;
@@ -91,6 +94,8 @@ pub struct Config {
     pub drift: monitor::Config,
     /// Bytes the sorted values of the references of each model may take.
     pub reference_max_bytes: u64,
+    /// Who is told of changes.
+    pub webhooks: Vec<push::Config>,
     /// The models, at least one.
     pub models: Vec<Model>,
     /// What is odd but not wrong.
@@ -196,6 +201,7 @@ fn validate(value: Value, base: &Path, warnings: Vec<String>) -> Result<Config, 
         headers,
         sample,
     } = tap::read(top.section("tap"));
+    let webhooks = webhooks::read(&mut top, base);
     let models = models::models(&mut top, base, &common, &drift);
     coherent(&top, &window, &drift);
     learnable(&top, &window, &models);
@@ -226,6 +232,7 @@ fn validate(value: Value, base: &Path, warnings: Vec<String>) -> Result<Config, 
             sample,
             drift,
             reference_max_bytes,
+            webhooks,
             models,
             warnings,
         })

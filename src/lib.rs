@@ -10,14 +10,15 @@
 //! | vocabulary | [`timestamp`], [`feature`], [`model`], [`exchange`], [`pulse`] (each may use those before it) |
 //! | core | [`drift`]: statistics and verdicts, numbers only |
 //! | codecs and catalogue | [`decode`]: bodies to rows; [`mod@reference`]: files to a reference; [`metrics`]: every series |
-//! | adapters | [`proxy`] (HTTP traffic and its tap), [`window`] (SQLite), [`admin`] (page, API, metrics) |
-//! | stages | [`recorder`]: exchanges into the window; [`monitor`]: the window into verdicts |
+//! | adapters | [`proxy`] (HTTP traffic and its tap), [`window`] (SQLite), [`admin`] (page, API, metrics), [`push`] (webhooks), [`process`] (the model server's own resources) |
+//! | stages | [`recorder`]: exchanges into the window; [`monitor`]: the window into verdicts; [`announcer`]: verdicts to webhooks |
 //! | composition | [`mod@config`]: file, environment and flags into every module's own `Config` |
 //! | application | [`app`]: binds, spawns, drains |
 //! | around it | [`demo`], [`log`], [`service`], [`shutdown`] |
 //! | entry | [`cli`], then `main` |
 
 pub mod admin;
+pub mod announcer;
 pub mod app;
 pub mod cli;
 pub mod config;
@@ -30,8 +31,10 @@ pub mod log;
 pub mod metrics;
 pub mod model;
 pub mod monitor;
+pub mod process;
 pub mod proxy;
 pub mod pulse;
+pub mod push;
 pub mod recorder;
 pub mod reference;
 pub mod service;

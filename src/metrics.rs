@@ -7,7 +7,9 @@
 //! - [`catalogue`]: names, labels and help of every series
 //! - [`traffic`]: requests, counted per thread
 //! - [`connection`]: limits that acted, tunnels
+//! - [`process`]: the model server's own resources
 //! - [`tap`]: what became of each exchange offered to the tap
+//! - [`webhook`]: what became of each change announced
 //!
 //! Scalars are OpenTelemetry instruments; request histograms, the latency summary and everything
 //! keyed by feature come from one collector on the same registry; histograms of values are written beside
@@ -38,11 +40,13 @@ pub mod connection;
 mod drift;
 mod family;
 mod latency;
+pub mod process;
 mod scalars;
 mod series;
 pub mod tap;
 pub mod traffic;
 mod values;
+pub mod webhook;
 
 #[cfg(test)]
 mod tests;

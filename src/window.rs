@@ -16,7 +16,7 @@
 //!
 //! In reading order: `schema` (tables and views) · `cells`, `layout` (a model's wide table) ·
 //! `opening`, `quarantine` · `writer` (the thread, commits), `exchanges`, `fault` · `history` (checks, alarms, gaps),
-//! `accepted` (the new normal) ·
+//! `accepted` (the new normal) · `announcements` (to webhooks) ·
 //! `thinning` (which rows go), `retention` (when and how), `space` (the byte budget) · `reader`.
 
 use std::path::{Path, PathBuf};
@@ -37,6 +37,7 @@ use crate::pulse::Pulse;
 use crate::timestamp::Timestamp;
 
 mod accepted;
+mod announced;
 mod cells;
 mod error;
 mod exchanges;
@@ -57,6 +58,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use announced::{Announced, Announcement};
 use error::Unanswered;
 pub use error::{CommitError, Error};
 pub use figures::Figures;

@@ -146,12 +146,14 @@ fn metrics(traffic: Arc<Traffic>) -> Metrics {
         check_interval: Duration::from_secs(60),
         false_alarms_per_day: Some(0.1),
         page: "http://127.0.0.1:9464".to_owned(),
+        webhooks: Vec::new(),
         models: vec![ModelGauges {
             window_rows: Some(42),
             window_newest_row: Some(NOW),
             upstream_up: Some(true),
             check_duration: Some(Duration::from_millis(250)),
             reload_failures: 0,
+            process: None,
         }],
     };
     let metrics = Metrics::new(Sources {

@@ -1,6 +1,6 @@
 """The dashboard of one model."""
 
-from source.panels import LEVELS, dashboard, fixed, lines, link, row, stat, steps, table, timeline, variable
+from source.panels import LEVELS, YES_NO, dashboard, fixed, lines, link, row, stat, steps, table, timeline, variable
 from source.rows import (
     COVERAGE,
     FEATURE,
@@ -8,6 +8,7 @@ from source.rows import (
     MAIN,
     MODEL,
     NONE_IS_WELL,
+    RATE,
     TIMES_THRESHOLD,
     annotations,
     around,
@@ -131,6 +132,66 @@ def each_feature():
             "none",
             width=12,
             min=0,
+        ),
+    ]
+
+
+def server():
+    """What the model server itself takes."""
+
+    def of(name):
+        return f"driftd_upstream_process{name}{{{MODEL}}}"
+
+    def rate(name, by):
+        return f"sum by ({by}) (rate({of(name)}{RATE}))"
+
+    return [
+        stat(
+            "Server seen",
+            "Whether the model server's processes can be seen from where driftd runs; if not, why.",
+            f"min by (reason) ({of('_visible')})",
+            values=YES_NO,
+            legend="{{reason}}",
+        ),
+        stat(
+            "Server up since",
+            "When the model server's first process began.",
+            f"min({of('_start_time_seconds')}) * 1000",
+            unit="dateTimeFromNow",
+        ),
+        stat(
+            "Processes",
+            "Processes of the model server, its workers included.",
+            f"sum({of('es')})",
+        ),
+        lines(
+            "Restarts",
+            "How often the model server began anew (main), or one of its workers was replaced.",
+            [(f"sum by (process) (increase({of('_restarts_total')}{RATE}))", "{{process}}")],
+            "short",
+            width=12,
+            height=4,
+            decimals=0,
+            overrides=[fixed("main", "red")],
+        ),
+        lines(
+            "Processor time",
+            "Processors the model server keeps busy, of each instance.",
+            [(rate("_cpu_seconds_total", "instance"), "{{instance}}")],
+            "short",
+        ),
+        lines(
+            "Memory",
+            "In RAM, of all its processes; what they share counts in each, but for a control group.",
+            [(of("_resident_memory_bytes"), "{{instance}}")],
+            "bytes",
+        ),
+        lines(
+            "Open files",
+            "Of the process that is closest to its limit (red).",
+            [(of("_open_fds"), "{{instance}}"), (f"min({of('_max_fds')})", "limit")],
+            "short",
+            overrides=[fixed("limit", "red")],
         ),
     ]
 
@@ -298,6 +359,10 @@ def model():
                     overrides=[fixed("reference", "text")],
                 ),
             ],
+        ),
+        row(
+            "Model server",
+            server(),
         ),
         row(
             "Tap and window",

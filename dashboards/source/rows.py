@@ -183,6 +183,22 @@ def process():
             width=6,
         ),
         lines(
+            "Webhooks",
+            "Changes announced a second, by what became of them; those that wait, and tries that failed.",
+            [
+                (
+                    f"sum by (receiver, outcome) (rate(driftd_webhook_deliveries_total{{{INSTANCE}}}{RATE}))",
+                    "{{receiver}} {{outcome}}",
+                ),
+                (f"sum by (receiver) (driftd_webhook_queue{{{INSTANCE}}})", "{{receiver}} waiting"),
+                (f"sum by (receiver) (rate(driftd_webhook_retries_total{{{INSTANCE}}}{RATE}))", "{{receiver}} tried again"),
+            ],
+            "short",
+            width=24,
+            height=6,
+            overrides=[fixed(".*(rejected|gone|expired|dropped)", "red"), fixed(".*(waiting|again)", "orange")],
+        ),
+        lines(
             "Limits that acted",
             "How often a second a limit of [proxy] acted.",
             [(f"sum by (limit) (rate(driftd_proxy_limit_total{{{INSTANCE}}}{RATE}))", "{{limit}}")],

@@ -39,7 +39,7 @@ impl Certificates {
         let mut upstreams = upstreams.chain([&config.upstream]);
         let ca = config.serving.upstream_ca.as_deref();
         let needed = upstreams.any(proxy::Upstream::has_tls);
-        let upstream = needed.then(|| ClientTls::load(ca));
+        let upstream = needed.then(|| ClientTls::load("upstream_ca", ca));
         let upstream = upstream.transpose().map_err(&mut keep).ok().flatten();
         if problems.is_empty() {
             Ok(Self { server, upstream })
@@ -49,7 +49,8 @@ impl Certificates {
     }
 }
 
-fn problem(error: &proxy::Error) -> config::Problem {
+/// As the configuration reports it.
+pub(super) fn problem(error: &proxy::Error) -> config::Problem {
     let (key, value, message) = match error {
         proxy::Error::Tls { key, path, reason } => {
             let shown = format!("{:?}", path.display().to_string());

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use super::Addresses;
 use super::monitoring::Shared;
+use super::watching::Processes;
 use crate::admin::{ModelStatus, RecordingStatus, Status, WindowStatus};
 use crate::exchange::{DropReason, Outcome};
 use crate::metrics::connection::{Direction, Limit};
 use crate::metrics::tap::TapCounters;
 use crate::metrics::traffic::{Observation, Shard, Traffic};
+use crate::metrics::webhook::WebhookCounters;
 use crate::metrics::{Gauges, ModelGauges};
 use crate::model::ModelName;
 use crate::proxy::{Observer, Readiness, TapBytes, UpstreamState};
@@ -28,6 +30,10 @@ pub(super) struct Endpoint {
 #[derive(Debug)]
 pub(super) struct StatusSource {
     pub(super) started: Timestamp,
+    /// What became of the changes announced.
+    pub(super) webhooks: Arc<WebhookCounters>,
+    /// The model servers' own resources.
+    pub(super) processes: Processes,
     pub(super) addresses: Addresses,
     /// Where people reach the page, if not at its own address.
     pub(super) external_url: Option<String>,
@@ -60,6 +66,7 @@ impl StatusSource {
                 upstream_up: self.upstream_up(index),
                 check_duration: self.monitoring.durations.last(index),
                 reload_failures: self.monitoring.failures.of(index),
+                process: self.processes.of(index),
             }
         };
         Gauges {
@@ -71,6 +78,7 @@ impl StatusSource {
             check_interval: self.check_interval,
             false_alarms_per_day: Some(self.false_alarms_per_day),
             page: self.page(),
+            webhooks: self.webhooks.snapshot(),
             models: (0..self.models.len()).map(model).collect(),
         }
     }
@@ -117,7 +125,7 @@ impl StatusSource {
         window.map_or_else(Figures::default, |window| window.figures(model))
     }
 
-    fn page(&self) -> String {
+    pub(super) fn page(&self) -> String {
         let own = || format!("http://{}", self.addresses.admin);
         self.external_url.clone().unwrap_or_else(own)
     }

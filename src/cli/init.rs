@@ -107,10 +107,15 @@ fn file(upstream: &str, args: &Arguments, found: &[Inspected]) -> String {
     line("# decision     = \"budget\"             # or \"pvalue\": p < 0.05 for each test");
     line("# min_effect   = 0.1                  # the smallest D worth an alarm");
     line("");
+    line("# [webhook]                            # who is told when the verdict's level changes");
+    line("# url    = \"https://hooks.example/driftd\"");
+    line("# secret = \"whsec_…\"                 # signs each delivery; or secret_file");
+    line("");
     line("[[model]]");
     line("name      = \"default\"");
     line("# paths     = [\"/predict\"]            # without it: every POST");
     line("# version   = \"\"");
+    line("# process   = \"auto\"                 # or where the model server's own processes are");
     line(&format!(
         "reference = {}",
         quoted(&path.display().to_string())

@@ -67,6 +67,7 @@ pub(super) fn effective(config: &Config) -> String {
         sample,
         drift,
         reference_max_bytes,
+        webhooks,
         models: _,
         warnings: _,
     } = config;
@@ -115,7 +116,10 @@ pub(super) fn effective(config: &Config) -> String {
     text += &line("exclude", format!("[{}]", exclude.join(", ")));
     text += &line("headers", list(headers.names()));
     text += &drift_table(drift);
-    text + &line("reference_max_bytes", bytes(*reference_max_bytes))
+    text += &line("reference_max_bytes", bytes(*reference_max_bytes));
+    webhooks.iter().fold(text, |text, webhook| {
+        text + &super::attached::table(webhook)
+    })
 }
 
 fn metrics_table(listen: Option<SocketAddr>, features: Selection) -> String {
@@ -228,6 +232,10 @@ pub(super) fn model(
     text += &string("name", settings.name.as_str());
     text += &line("paths", list(settings.paths.iter().map(String::as_str)));
     text += &string("upstream", &settings.upstream.to_string());
+    text += &match &settings.process {
+        None => string("process", "off"),
+        Some(source) => line("process", super::attached::process(source)),
+    };
     text += &string("version", &settings.version);
     if !schema.columns().is_empty() {
         text += &line("features", names(schema.features()));
@@ -270,6 +278,6 @@ pub(super) fn model(
 }
 
 /// The same place from any working directory: what is printed may be read from another one.
-fn absolute(path: &Path) -> PathBuf {
+pub(super) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

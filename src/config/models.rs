@@ -11,11 +11,13 @@ use crate::drift::decide::{Policy, Rule};
 use crate::feature::{Kind, Store};
 use crate::model::ModelName;
 use crate::monitor;
+use crate::process;
 use crate::proxy::Upstream;
 use crate::reference;
 
 /// Keys that describe the one model there is without a `[[model]]` table.
-const SINGLE_MODEL_KEYS: [&str; 8] = [
+const SINGLE_MODEL_KEYS: [&str; 9] = [
+    "process",
     "reference",
     "features",
     "outputs",
@@ -35,6 +37,8 @@ pub struct Model {
     pub paths: Vec<String>,
     /// Its upstream.
     pub upstream: Upstream,
+    /// How the processes of its server are found; `None`: they are not looked at.
+    pub process: Option<process::Source>,
     /// Its version; empty where none is configured.
     pub version: String,
     /// Its reference file and how to read it.
@@ -199,6 +203,7 @@ fn model(
     for path in paths.iter().filter(|path| !path.starts_with('/')) {
         section.lacks("paths", format!("{path:?} is no path; write \"/{path}\""));
     }
+    let process = super::process::read(section, upstream.as_ref(), base);
     let version = section.string("version").unwrap_or_default();
     let features = section.strings("features").unwrap_or_default();
     let outputs = section.strings("outputs").unwrap_or_default();
@@ -243,6 +248,7 @@ fn model(
         name,
         paths,
         upstream: upstream?,
+        process,
         version,
         reference,
         learn_rows,

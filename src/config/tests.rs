@@ -3,6 +3,8 @@ use std::io::Write as _;
 use super::*;
 use crate::drift::decide::Rule;
 
+mod attached;
+
 const DAY: Duration = Duration::from_secs(86_400);
 
 fn given(pairs: &[(&str, &str)]) -> Given {

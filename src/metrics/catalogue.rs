@@ -61,6 +61,24 @@ catalogue! {
     UPSTREAM_UP: Gauge "driftd_upstream_up" ["model"]
         "1 if the upstream answered when last tried, 0 if it could not be reached.";
 
+    // The model server's own processes.
+    PROCESS_VISIBLE: Gauge "driftd_upstream_process_visible" ["model" "reason"]
+        "1 if the model server's processes are seen, 0 if not, for the reason given.";
+    PROCESS_COUNT: Gauge "driftd_upstream_processes" ["model"]
+        "Processes of the model server.";
+    PROCESS_CPU_SECONDS: Counter "driftd_upstream_process_cpu_seconds_total" ["model"]
+        "Processor time of the model server's processes, in seconds.";
+    PROCESS_RESIDENT_MEMORY: Gauge "driftd_upstream_process_resident_memory_bytes" ["model"]
+        "Memory of the model server's processes in RAM; what they share counts in each, but for a cgroup.";
+    PROCESS_OPEN_FDS: Gauge "driftd_upstream_process_open_fds" ["model"]
+        "Files open in that process of the model server which is closest to its limit.";
+    PROCESS_MAX_FDS: Gauge "driftd_upstream_process_max_fds" ["model"]
+        "The limit of that process.";
+    PROCESS_START_TIME: Gauge "driftd_upstream_process_start_time_seconds" ["model"]
+        "When the model server's first process began.";
+    PROCESS_RESTARTS: Counter "driftd_upstream_process_restarts_total" ["model" "process"]
+        "How often the model server began anew (main), or one of its workers was replaced (worker).";
+
     // Connections.
     PROXY_LIMIT: Counter "driftd_proxy_limit_total" ["limit"]
         "How often a limit of [proxy] acted.";
@@ -96,6 +114,14 @@ catalogue! {
         "Rows the window holds.";
     WINDOW_NEWEST_ROW_TIMESTAMP: Gauge "driftd_window_newest_row_timestamp_seconds" ["model"]
         "When the newest row of the window was served.";
+
+    // Webhooks.
+    WEBHOOK_DELIVERIES: Counter "driftd_webhook_deliveries_total" ["receiver" "outcome"]
+        "Changes of a model's level announced to a webhook, by what became of them.";
+    WEBHOOK_RETRIES: Counter "driftd_webhook_retries_total" ["receiver"]
+        "Tries to deliver to a webhook that failed and are followed by another.";
+    WEBHOOK_QUEUE: Gauge "driftd_webhook_queue" ["receiver"]
+        "Changes a webhook's receiver does not have yet.";
 
     // One model.
     MODEL_INFO: Gauge "driftd_model_info" ["model" "version" "reference_hash"]

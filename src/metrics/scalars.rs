@@ -19,7 +19,9 @@ use crate::timestamp::Timestamp;
 
 use super::catalogue::{self, Series, SeriesKind};
 use super::connection::{ConnectionTotals, Direction, Limit};
+use super::process::{ProcessSnapshot, Visibility};
 use super::tap::TapSnapshot;
+use super::webhook::{Delivery, WebhookSnapshot};
 
 /// Figures the application gathers from the modules that own them.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -40,6 +42,8 @@ pub struct Gauges {
     pub false_alarms_per_day: Option<f64>,
     /// Where people reach the page.
     pub page: String,
+    /// One entry per receiver of webhooks.
+    pub webhooks: Vec<WebhookSnapshot>,
     /// One entry per model, in the configuration's order.
     pub models: Vec<ModelGauges>,
 }
@@ -57,6 +61,8 @@ pub struct ModelGauges {
     pub check_duration: Option<Duration>,
     /// Reloads of the reference that failed.
     pub reload_failures: u64,
+    /// The model server's own resources; `None` where it is not looked at.
+    pub process: Option<ProcessSnapshot>,
 }
 
 /// Everything the scalars are read from, as it was when the scrape began.
@@ -91,6 +97,54 @@ const SCALARS: &[(Series, Observe)] = &[
         per_model(snapshot, models, observe, |model| {
             model.upstream_up.map(flag)
         });
+    }),
+    (catalogue::PROCESS_VISIBLE, |snapshot, models, observe| {
+        for (model, process) in processes(snapshot, models) {
+            let reason = KeyValue::new("reason", process.visible.as_str());
+            let visible = flag(process.visible == Visibility::Ok);
+            observe(&[label(model), reason], visible);
+        }
+    }),
+    (catalogue::PROCESS_COUNT, |snapshot, models, observe| {
+        per_process(snapshot, models, observe, |process| whole(process.count));
+    }),
+    (
+        catalogue::PROCESS_CPU_SECONDS,
+        |snapshot, models, observe| {
+            per_process(snapshot, models, observe, |process| process.cpu_seconds);
+        },
+    ),
+    (
+        catalogue::PROCESS_RESIDENT_MEMORY,
+        |snapshot, models, observe| {
+            per_process(snapshot, models, observe, |process| {
+                whole(process.resident_bytes)
+            });
+        },
+    ),
+    (catalogue::PROCESS_OPEN_FDS, |snapshot, models, observe| {
+        per_process(snapshot, models, observe, |process| whole(process.open_fds));
+    }),
+    (catalogue::PROCESS_MAX_FDS, |snapshot, models, observe| {
+        per_process(snapshot, models, observe, |process| whole(process.max_fds));
+    }),
+    (
+        catalogue::PROCESS_START_TIME,
+        |snapshot, models, observe| {
+            per_process(snapshot, models, observe, |process| process.start_time);
+        },
+    ),
+    (catalogue::PROCESS_RESTARTS, |snapshot, models, observe| {
+        for (model, process) in processes(snapshot, models) {
+            let counts = [
+                ("main", process.restarts),
+                ("worker", process.worker_restarts),
+            ];
+            for (which, count) in counts {
+                let labels = [label(model), KeyValue::new("process", which)];
+                observe(&labels, count as f64);
+            }
+        }
     }),
     (catalogue::PROXY_LIMIT, |snapshot, _, observe| {
         for (limit, count) in Limit::ALL.iter().zip(snapshot.connections.limits) {
@@ -162,6 +216,24 @@ const SCALARS: &[(Series, Observe)] = &[
             });
         },
     ),
+    (catalogue::WEBHOOK_DELIVERIES, |snapshot, _, observe| {
+        for webhook in &snapshot.gauges.webhooks {
+            for (delivery, count) in Delivery::ALL.iter().zip(webhook.outcomes) {
+                let outcome = KeyValue::new("outcome", delivery.as_str());
+                observe(&[receiver(webhook), outcome], count as f64);
+            }
+        }
+    }),
+    (catalogue::WEBHOOK_RETRIES, |snapshot, _, observe| {
+        for webhook in &snapshot.gauges.webhooks {
+            observe(&[receiver(webhook)], webhook.retries as f64);
+        }
+    }),
+    (catalogue::WEBHOOK_QUEUE, |snapshot, _, observe| {
+        for webhook in &snapshot.gauges.webhooks {
+            observe(&[receiver(webhook)], webhook.waiting as f64);
+        }
+    }),
     (catalogue::MODEL_INFO, |snapshot, _, observe| {
         for model in &snapshot.report.models {
             let hash = model
@@ -276,11 +348,11 @@ pub(super) fn register(
         if series.kind == SeriesKind::Counter {
             // The exporter appends `_total`.
             meter
-                .u64_observable_counter(series.name.trim_end_matches("_total"))
+                .f64_observable_counter(series.name.trim_end_matches("_total"))
                 .with_description(series.help)
                 .with_callback(move |observer| {
                     observe(&snapshot.load(), &models, &|labels, value| {
-                        observer.observe(value as u64, labels);
+                        observer.observe(value, labels);
                     });
                 })
                 .build();
@@ -311,6 +383,32 @@ fn per_model(
     }
 }
 
+/// The model servers that are looked at.
+fn processes<'a>(
+    snapshot: &'a Snapshot,
+    models: &'a [ModelName],
+) -> impl Iterator<Item = (&'a ModelName, &'a ProcessSnapshot)> {
+    let all = models.iter().zip(&snapshot.gauges.models);
+    all.filter_map(|(model, gauges)| Some((model, gauges.process.as_ref()?)))
+}
+
+fn per_process(
+    snapshot: &Snapshot,
+    models: &[ModelName],
+    observe: Observer<'_>,
+    value: impl Fn(&ProcessSnapshot) -> Option<f64>,
+) {
+    for (model, process) in processes(snapshot, models) {
+        if let Some(value) = value(process) {
+            observe(&[label(model)], value);
+        }
+    }
+}
+
+fn whole(count: Option<u64>) -> Option<f64> {
+    count.map(|count| count as f64)
+}
+
 fn per_tap(
     snapshot: &Snapshot,
     models: &[ModelName],
@@ -336,6 +434,10 @@ fn per_report(
 
 fn label(model: &ModelName) -> KeyValue {
     KeyValue::new("model", model.as_str().to_owned())
+}
+
+fn receiver(webhook: &WebhookSnapshot) -> KeyValue {
+    KeyValue::new("receiver", webhook.receiver.clone())
 }
 
 fn flag(value: bool) -> f64 {

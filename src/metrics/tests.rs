@@ -14,7 +14,9 @@ use crate::timestamp::Timestamp;
 
 use super::catalogue::SeriesKind;
 use super::connection::{Direction, Limit};
+use super::process::{ProcessSnapshot, Visibility};
 use super::traffic::Observation;
+use super::webhook::WebhookSnapshot;
 use super::*;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -182,6 +184,12 @@ fn metrics(report: Report, busy: bool) -> Metrics {
             check_interval: Duration::from_secs(60),
             false_alarms_per_day: Some(0.5),
             page: "https://driftd.example".to_owned(),
+            webhooks: vec![WebhookSnapshot {
+                receiver: "slack".to_owned(),
+                outcomes: [3, 0, 0, 1, 0],
+                retries: 12,
+                waiting: 2,
+            }],
             window_bytes: Some(4096),
             models: vec![ModelGauges {
                 window_rows: Some(42),
@@ -189,6 +197,17 @@ fn metrics(report: Report, busy: bool) -> Metrics {
                 upstream_up: Some(false),
                 reload_failures: 3,
                 check_duration: Some(Duration::from_millis(250)),
+                process: Some(ProcessSnapshot {
+                    visible: Visibility::Ok,
+                    count: Some(3),
+                    cpu_seconds: Some(12.25),
+                    resident_bytes: Some(1 << 30),
+                    open_fds: Some(40),
+                    max_fds: Some(1024),
+                    start_time: Some(1_700_000_000.5),
+                    restarts: 1,
+                    worker_restarts: 4,
+                }),
             }],
         };
     }
@@ -305,6 +324,16 @@ fn exposes_the_figures() {
         r#"driftd_drift_since_timestamp_seconds{model="iris",version="2026-11",feature="sepal",role="feature"} 1700000000"#,
         r#"driftd_feature_quantile{model="iris",version="2026-11",feature="sepal",role="feature",side="current",quantile="0.5"} 5"#,
         r#"driftd_drift_accepted{model="iris",version="2026-11",feature="sepal",role="feature"} 1"#,
+        r#"driftd_webhook_deliveries_total{outcome="delivered",receiver="slack"} 3"#,
+        r#"driftd_webhook_deliveries_total{outcome="expired",receiver="slack"} 1"#,
+        r#"driftd_webhook_deliveries_total{outcome="gone",receiver="slack"} 0"#,
+        r#"driftd_webhook_retries_total{receiver="slack"} 12"#,
+        r#"driftd_webhook_queue{receiver="slack"} 2"#,
+        r#"driftd_upstream_process_visible{model="iris",reason="ok"} 1"#,
+        r#"driftd_upstream_process_cpu_seconds_total{model="iris"} 12.25"#,
+        r#"driftd_upstream_process_resident_memory_bytes{model="iris"} 1073741824"#,
+        r#"driftd_upstream_process_start_time_seconds{model="iris"} 1700000000.5"#,
+        r#"driftd_upstream_process_restarts_total{model="iris",process="worker"} 4"#,
         r#"driftd_drift_accepted{model="iris",version="2026-11",feature="petal",role="feature"} 0"#,
         r#"target_info{service_name="driftd",service_version="0.1.0"} 1"#,
     ] {
@@ -332,6 +361,8 @@ fn what_does_not_exist_is_absent() {
     assert_line(&fresh, r#"driftd_tap_offered_total{model="iris"} 0"#);
     for absent in [
         "driftd_upstream_up",
+        "driftd_upstream_process",
+        "driftd_webhook",
         "driftd_window_rows",
         "driftd_drift_state",
         "driftd_drift_last",

@@ -81,18 +81,19 @@ impl ServerTls {
 // === impl ClientTls ===
 
 impl ClientTls {
-    /// Trusts the certificates in the file `ca`, or else those the system trusts.
+    /// Trusts the certificates in the file `ca`, which the setting `key` names, or else those the
+    /// system trusts.
     ///
     /// # Errors
     /// The file that cannot be used, or that the system trusts nobody.
-    pub fn load(ca: Option<&Path>) -> Result<Self, Error> {
+    pub fn load(key: &'static str, ca: Option<&Path>) -> Result<Self, Error> {
         let roots = match ca {
-            Some(path) => trusted("upstream_ca", path)?,
-            None => system_roots()?,
+            Some(path) => trusted(key, path)?,
+            None => system_roots(key)?,
         };
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .map_err(|error| refuse("upstream_ca", Path::new(""), error.to_string()))?
+            .map_err(|error| refuse(key, Path::new(""), error.to_string()))?
             .with_root_certificates(roots)
             .with_no_client_auth();
         let mut http1 = config.clone();
@@ -182,14 +183,14 @@ fn server(files: &TlsFiles) -> Result<Arc<ServerConfig>, Error> {
     Ok(Arc::new(config))
 }
 
-fn system_roots() -> Result<RootCertStore, Error> {
+fn system_roots(key: &'static str) -> Result<RootCertStore, Error> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(found.certs);
     if added == 0 {
         let path = Path::new("the system's certificates");
-        let reason = "none found; install ca-certificates or write upstream_ca = \"ca.pem\"";
-        return Err(refuse("upstream_ca", path, reason));
+        let reason = format!("none found; install ca-certificates or write {key} = \"ca.pem\"");
+        return Err(refuse(key, path, reason));
     }
     Ok(roots)
 }

@@ -67,9 +67,9 @@ impl ClientTls {
     ///
     /// # Errors
     /// Always: this binary has no TLS.
-    pub fn load(ca: Option<&Path>) -> Result<Self, Error> {
+    pub fn load(key: &'static str, ca: Option<&Path>) -> Result<Self, Error> {
         Err(Error::Tls {
-            key: "upstream",
+            key,
             path: ca.unwrap_or(Path::new("https://")).to_owned(),
             reason: ABSENT.to_owned(),
         })

@@ -7,6 +7,7 @@ use rusqlite::{Transaction, TransactionBehavior};
 use crate::timestamp::Timestamp;
 
 use super::accepted;
+use super::announced;
 use super::layout::table;
 use super::thinning;
 use super::writer::Writer;
@@ -256,7 +257,8 @@ impl Writer {
                  OR id <= (SELECT max(id) FROM gap_data) - ?2",
             )?
             .execute((cutoff.0, GAPS))?;
-        accepted::forget(&self.connection, cutoff)
+        accepted::forget(&self.connection, cutoff)?;
+        announced::forget(&self.connection, cutoff)
     }
 
     /// Where live pages exceed their share, thins what takes the most. Returns whether it did.

@@ -1,7 +1,7 @@
 //! Tables and views, and how an old file becomes a current one.
 //!
 //! Base tables end in `_data` and hold integers (times in milliseconds); a person reads the views
-//! `exchanges`, `checks`, `alarms`, `accepted`, `gaps`, `"references"` and `rows_<model>`.
+//! `exchanges`, `checks`, `alarms`, `accepted`, `announcements`, `gaps`, `"references"` and `rows_<model>`.
 
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
@@ -11,7 +11,7 @@ use super::opening::Fault;
 const APPLICATION_ID: i64 = 0x6472_6674;
 
 /// Each entry takes a file from the version that is its index to the next one.
-const MIGRATIONS: [&str; 4] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
+const MIGRATIONS: [&str; 5] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
 
 const VERSION_1: &str = r#"
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -131,6 +131,23 @@ CREATE VIEW exchanges AS SELECT e.id, e.request_id, e.trace_id, e.row_id, e.rows
 const VERSION_4: &str = r#"
 CREATE INDEX check_data_main ON check_data (model, "column", time)
   WHERE span = 'main' AND test IN ('ks', 'chi2', 'range', 'missing', 'type');
+"#;
+
+/// What receivers of webhooks know of each model, and what they were or are to be sent.
+const VERSION_5: &str = r#"
+CREATE TABLE announced_data (
+  receiver TEXT NOT NULL, model INTEGER NOT NULL, level TEXT NOT NULL,
+  PRIMARY KEY (receiver, model)) WITHOUT ROWID;
+CREATE TABLE announcement_data (
+  number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, receiver TEXT NOT NULL, model INTEGER NOT NULL,
+  time INTEGER NOT NULL, "from" TEXT NOT NULL, "to" TEXT NOT NULL, body TEXT NOT NULL,
+  outcome TEXT, settled INTEGER);
+CREATE INDEX announcement_data_pending ON announcement_data (receiver, model) WHERE outcome IS NULL;
+CREATE INDEX announcement_data_time ON announcement_data (time);
+CREATE VIEW announcements AS SELECT a.id, a.receiver, m.name AS model,
+  strftime('%Y-%m-%dT%H:%M:%fZ', a.time / 1000.0, 'unixepoch') AS time, a."from", a."to",
+  a.outcome, strftime('%Y-%m-%dT%H:%M:%fZ', a.settled / 1000.0, 'unixepoch') AS settled, a.body
+  FROM announcement_data a LEFT JOIN models m ON m.id = a.model;
 "#;
 
 /// Refuses files of other programs and of newer driftds, before anything is written to them.

@@ -20,7 +20,9 @@ use super::history::{self, Check};
 use super::layout::{self, Layout};
 use super::opening::{self, Identity, Next};
 use super::space::Limits;
-use super::{CommitError, Committed, Frozen, Gap, Record, RowId, accepted, cells, fault, schema};
+use super::{
+    CommitError, Committed, Frozen, Gap, Record, RowId, accepted, announced, cells, fault, schema,
+};
 
 /// What the writer is asked to do. Its answer follows the COMMIT.
 #[derive(Debug)]
@@ -40,6 +42,12 @@ pub(super) enum Message {
         model: usize,
         ended: Vec<Ended>,
         fresh: Vec<Acceptance>,
+        reply: SyncSender<rusqlite::Result<()>>,
+    },
+    /// Store what a receiver of webhooks knows or has got.
+    Announced {
+        model: usize,
+        step: announced::Step,
         reply: SyncSender<rusqlite::Result<()>>,
     },
     /// Begin another reference of a model; the answer is its first row.
@@ -254,6 +262,10 @@ impl Writer {
             } => {
                 let number = self.models.get(model).map_or(-1, |model| model.number);
                 let _ = reply.send(accepted::save(&self.connection, number, &ended, &fresh));
+            }
+            Message::Announced { model, step, reply } => {
+                let number = self.models.get(model).map_or(-1, |model| model.number);
+                let _ = reply.send(announced::save(&self.connection, number, &step));
             }
             Message::Reference {
                 model,

@@ -58,3 +58,6 @@ mod statistics;
 
 /// The layers and other rules a machine can hold.
 mod tidy;
+
+/// Changes of the level, announced to a receiver in all its moods.
+mod webhook;

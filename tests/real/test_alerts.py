@@ -23,6 +23,9 @@ CRITICAL = {
     "DriftdMissingValues",
 }
 
+# What concerns a process and none of its models in particular.
+OF_NO_MODEL = {"DriftdDown", "DriftdTargetsGone", "DriftdWebhookFailing"}
+
 
 def load(path):
     return yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -79,7 +82,7 @@ def test_each_alert_says_what_a_person_needs():
         assert alert["labels"]["severity"] != "critical" or name in CRITICAL, name
         assert notes["summary"].endswith(".") and "{{" not in notes["summary"]
         assert "{{ $labels." in notes["description"], name
-        assert "/?model=" in notes["description"] or name in {"DriftdDown", "DriftdTargetsGone"}
+        assert "/?model=" in notes["description"] or name in OF_NO_MODEL
         assert notes["runbook_url"].endswith(f"/dashboards/RUNBOOK.md#{name.lower()}")
     severities = {(a["alert"], a["labels"]["severity"]) for a in alerts()}
     assert {name for name, severity in severities if severity == "info"} == {"DriftdEarlyWarning"}

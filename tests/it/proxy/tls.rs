@@ -136,7 +136,7 @@ fn a_request_passes_with_tls_on_both_sides() {
     let origin = Origin::always(OK);
     let behind = secure(&origin.url(), issued.tls());
     let ca = issued.path("ca.pem");
-    let front = in_front_of(&behind, ClientTls::load(Some(&ca)).unwrap());
+    let front = in_front_of(&behind, ClientTls::load("upstream_ca", Some(&ca)).unwrap());
     let mut client = front.client();
     for _ in 0..3 {
         client.send(&post(b"x"));
@@ -151,7 +151,7 @@ fn an_upstream_nobody_vouches_for_is_a_502() {
     let origin = Origin::always(OK);
     let behind = secure(&origin.url(), issued.tls());
     let ca = other.path("ca.pem");
-    let front = in_front_of(&behind, ClientTls::load(Some(&ca)).unwrap());
+    let front = in_front_of(&behind, ClientTls::load("upstream_ca", Some(&ca)).unwrap());
     let answer = front.ask(&post(b"x"));
     assert_eq!(answer.status(), 502);
     assert_eq!(
@@ -169,7 +169,7 @@ fn grpc_goes_over_http2_that_alpn_agreed_on() {
     let (upstream, url) = Grpc::start();
     let behind = secure(&url, issued.tls());
     let ca = issued.path("ca.pem");
-    let front = in_front_of(&behind, ClientTls::load(Some(&ca)).unwrap());
+    let front = in_front_of(&behind, ClientTls::load("upstream_ca", Some(&ca)).unwrap());
     run(async {
         let mut client = connect(front.address).await;
         let response = client.send_request(whole("/predict", b"x")).await.unwrap();
@@ -213,7 +213,7 @@ fn those_who_wait_for_one_connection_wait_no_longer_than_one_would() {
     let port = mute.local_addr().unwrap().port();
     let mut settings = setup(&format!("https://localhost:{port}"));
     let ca = issued.path("ca.pem");
-    settings.config.upstream_tls = Some(ClientTls::load(Some(&ca)).unwrap());
+    settings.config.upstream_tls = Some(ClientTls::load("upstream_ca", Some(&ca)).unwrap());
     settings.config.connect_timeout = Duration::from_millis(500);
     let proxy = settings.run();
     let begun = Instant::now();
@@ -316,7 +316,7 @@ fn files_that_cannot_be_used_are_named_with_what_would_be_right() {
         pair.contains("other.key") && pair.contains("belongs together"),
         "{pair}"
     );
-    let error = ClientTls::load(Some(&issued.path("none.pem")))
+    let error = ClientTls::load("upstream_ca", Some(&issued.path("none.pem")))
         .unwrap_err()
         .to_string();
     assert!(error.starts_with("upstream_ca: "), "{error}");

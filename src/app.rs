@@ -7,6 +7,11 @@
 mod binding;
 mod certificates;
 mod changes;
+#[cfg(feature = "otlp")]
+mod exporting;
+#[cfg(not(feature = "otlp"))]
+#[path = "app/without_exporting.rs"]
+mod exporting;
 mod listening;
 mod models;
 mod monitoring;
@@ -42,6 +47,7 @@ use crate::pulse::Pulse;
 use crate::timestamp::Timestamp;
 use binding::Listeners;
 use certificates::Certificates;
+use exporting::{Destination, Exporting};
 use listening::{readiness, serve_admin, sources};
 use models::Prepared;
 use monitoring::{Monitoring, Shared};
@@ -66,6 +72,7 @@ pub struct App {
     token: Option<Token>,
     certificates: Certificates,
     receivers: Receivers,
+    destination: Destination,
 }
 
 /// Everything bound, nothing spawned.
@@ -75,6 +82,7 @@ pub struct Bound {
     models: Vec<Prepared>,
     certificates: Certificates,
     receivers: Receivers,
+    destination: Destination,
     listeners: Listeners,
     report: Arc<ArcSwap<Report>>,
     started: Timestamp,
@@ -178,6 +186,7 @@ impl App {
         })?;
         let certificates = Certificates::load(&config)?;
         let receivers = Receivers::load(&config)?;
+        let destination = Destination::load(&config)?;
         let models = models::prepare(&config, Timestamp::now())?;
         for warning in &config.warnings {
             tracing::warn!("{warning}");
@@ -191,6 +200,7 @@ impl App {
             token,
             certificates,
             receivers,
+            destination,
         })
     }
 
@@ -229,6 +239,7 @@ impl App {
             token,
             certificates,
             receivers,
+            destination,
         } = self;
         let listeners = binding::bind(&config).await?;
         let (sender, reloads) = mpsc::sync_channel(reload::MOST_WAITING);
@@ -240,6 +251,7 @@ impl App {
             models,
             certificates,
             receivers,
+            destination,
             listeners,
             report: Arc::default(),
             vitals: watch::Sender::new(None),
@@ -286,6 +298,7 @@ impl Bound {
             models,
             certificates,
             receivers,
+            destination,
             listeners,
             report,
             started,
@@ -352,6 +365,7 @@ impl Bound {
         let needed = serving.ready_needs_upstream.then(|| server.readiness());
         let ready = readiness(Arc::clone(&accepting), needed, names.clone());
         let sources = sources(&status, names, ready, token, changes)?;
+        let exporting = destination.export(&sources.metrics, started, addresses.admin)?;
         let (own, pulse) = (shared.clone(), Pulse::new("driftd-admin"));
         let (stop_admin, admin_thread) = serve_admin(admin, metrics, sources, pulse.clone())?;
         let proof = Vitals::new(server.pulses(), pulse, own, addresses.clone());
@@ -403,12 +417,16 @@ impl Bound {
         // What it does not deliver any more it finds in the window at the next start.
         let announcing = announcing.map(pushing::Announcing::end);
         let watching = watching.map(watching::Watching::end);
+        let exporting = exporting.map(Exporting::end);
         for thread in announcing.into_iter().chain(watching) {
             ended(thread, deadline).await;
         }
         // The tap's senders are gone with the proxy: the recorder empties the queue, the monitor
         // stops, the window closes.
         ended(monitoring, deadline).await;
+        if let Some(thread) = exporting {
+            ended(thread, deadline).await;
+        }
         reload.stop();
         ended(reloader, deadline).await;
         drop(stop_admin);

@@ -9,6 +9,7 @@ mod drift;
 mod limits;
 mod metrics;
 mod models;
+mod otlp;
 mod problem;
 mod process;
 mod section;
@@ -32,6 +33,7 @@ pub use sources::Given;
 
 use crate::admin::TokenSource;
 use crate::drift::current::SpanLength;
+use crate::exporter;
 use crate::monitor;
 use crate::proxy;
 use crate::push;
@@ -96,6 +98,8 @@ pub struct Config {
     pub reference_max_bytes: u64,
     /// Who is told of changes.
     pub webhooks: Vec<push::Config>,
+    /// Where metrics are pushed to; `None`: nowhere.
+    pub otlp: Option<exporter::Config>,
     /// The models, at least one.
     pub models: Vec<Model>,
     /// What is odd but not wrong.
@@ -114,12 +118,14 @@ pub fn load(
 ) -> Result<Config, Problems> {
     let default = Path::new(DEFAULT_FILE);
     let file = file.or_else(|| default.exists().then_some(default));
-    let merged = sources::merge(file, environment, flags)?;
+    let (opentelemetry, environment) = environment.partition(|(name, _)| otlp::is_of(name));
+    let environment: Vec<(String, String)> = environment;
+    let merged = sources::merge(file, environment.into_iter(), flags)?;
     let base = file
         .and_then(Path::parent)
         .map(Path::to_owned)
         .unwrap_or_default();
-    validate(merged.value, &base, merged.warnings)
+    validate(merged, &base, opentelemetry)
 }
 
 /// Validates settings a program gives, with no file and no environment.
@@ -128,7 +134,7 @@ pub fn load(
 /// Everything wrong, at once.
 pub fn from_given(given: Given) -> Result<Config, Problems> {
     let merged = sources::merge(None, std::iter::empty(), given)?;
-    validate(merged.value, Path::new(""), Vec::new())
+    validate(merged, Path::new(""), Vec::new())
 }
 
 /// Paths in a file are relative to it, as a person who reads the file expects.
@@ -143,9 +149,16 @@ fn resolve(base: &Path, value: &Value, path: &str) -> PathBuf {
     }
 }
 
-fn validate(value: Value, base: &Path, warnings: Vec<String>) -> Result<Config, Problems> {
+/// `opentelemetry`: the environment variables of its name.
+fn validate(
+    merged: sources::Merged,
+    base: &Path,
+    opentelemetry: Vec<(String, String)>,
+) -> Result<Config, Problems> {
     let problems = Collector::default();
-    let mut top = Section::new("", value, &problems);
+    let mut warnings = merged.warnings;
+    let otlp = otlp::read(opentelemetry, &problems, &mut warnings);
+    let mut top = Section::new("", merged.value, &problems);
 
     let listen = serving::listen(&mut top);
     let serving = serving::read(&mut top, base);
@@ -233,6 +246,7 @@ fn validate(value: Value, base: &Path, warnings: Vec<String>) -> Result<Config, 
             drift,
             reference_max_bytes,
             webhooks,
+            otlp,
             models,
             warnings,
         })

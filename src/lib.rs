@@ -11,7 +11,7 @@
 //! | core | [`drift`]: statistics and verdicts, numbers only |
 //! | codecs and catalogue | [`decode`]: bodies to rows; [`mod@reference`]: files to a reference; [`metrics`]: every series |
 //! | adapters | [`proxy`] (HTTP traffic and its tap), [`window`] (SQLite), [`admin`] (page, API, metrics), [`push`] (webhooks), [`process`] (the model server's own resources) |
-//! | stages | [`recorder`]: exchanges into the window; [`monitor`]: the window into verdicts; [`announcer`]: verdicts to webhooks |
+//! | stages | [`recorder`]: exchanges into the window; [`monitor`]: the window into verdicts; [`announcer`]: verdicts to webhooks; [`exporter`]: metrics to OTLP |
 //! | composition | [`mod@config`]: file, environment and flags into every module's own `Config` |
 //! | application | [`app`]: binds, spawns, drains |
 //! | around it | [`demo`], [`log`], [`service`], [`shutdown`] |
@@ -26,6 +26,7 @@ pub mod decode;
 pub mod demo;
 pub mod drift;
 pub mod exchange;
+pub mod exporter;
 pub mod feature;
 pub mod log;
 pub mod metrics;

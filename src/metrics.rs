@@ -10,22 +10,24 @@
 //! - [`process`]: the model server's own resources
 //! - [`tap`]: what became of each exchange offered to the tap
 //! - [`webhook`]: what became of each change announced
+//! - `otlp`: all of it as a message of the OpenTelemetry protocol (cargo feature `otlp`)
 //!
 //! Scalars are OpenTelemetry instruments; request histograms, the latency summary and everything
 //! keyed by feature come from one collector on the same registry; histograms of values are written beside
 //! it.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
+use prometheus::proto::MetricFamily;
 use prometheus::{Registry, TextEncoder};
 
 use crate::drift::Report;
-use crate::drift::live::Lives;
+use crate::drift::live::{InForce, Lives};
 use crate::model::ModelName;
 
 use self::collector::Rendered;
@@ -40,6 +42,8 @@ pub mod connection;
 mod drift;
 mod family;
 mod latency;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 pub mod process;
 mod scalars;
 mod series;
@@ -79,8 +83,19 @@ pub struct Metrics {
     /// What the instruments read; replaced when a scrape begins.
     snapshot: Arc<ArcSwap<Snapshot>>,
     registry: Registry,
+    /// Held while a snapshot is gathered, so that nobody's figures are of two snapshots.
+    gathering: Mutex<()>,
     /// Keeps the instruments alive.
     _provider: SdkMeterProvider,
+}
+
+/// Everything at one moment, before it is written.
+struct Gathered {
+    /// What the registry holds.
+    families: Vec<MetricFamily>,
+    report: Arc<Report>,
+    /// The comparisons in force, once the window is open.
+    lives: Option<Arc<InForce>>,
 }
 
 /// Why there is no metrics page.
@@ -138,6 +153,7 @@ impl Metrics {
             sources,
             snapshot,
             registry,
+            gathering: Mutex::new(()),
             _provider: provider,
         })
     }
@@ -147,18 +163,32 @@ impl Metrics {
     /// # Errors
     /// If they cannot be written or there are none: better no scrape than an empty one.
     pub fn render(&self) -> Result<String, Error> {
-        self.snapshot.store(Arc::new(self.sources.snapshot()));
+        let gathered = self.gather();
         let mut text = TextEncoder::new()
-            .encode_to_string(&self.registry.gather())
+            .encode_to_string(&gathered.families)
             .map_err(Error::Encode)?;
         if !text.contains(catalogue::BUILD_INFO.name) {
             return Err(Error::Empty);
         }
         untype(&mut text, catalogue::FEATURE_QUANTILE.name);
-        if let Some(lives) = self.sources.lives.get() {
-            Values::new(&self.snapshot.load().report, &lives.see()).write(&mut text);
+        if let Some(lives) = &gathered.lives {
+            Values::new(&gathered.report, lives).write(&mut text);
         }
         Ok(text)
+    }
+
+    /// Waits only for another scrape that gathers.
+    fn gather(&self) -> Gathered {
+        let gathering = self.gathering.lock();
+        // It guards no data that a panic could have left half done.
+        let _gathering = gathering.unwrap_or_else(PoisonError::into_inner);
+        let snapshot = Arc::new(self.sources.snapshot());
+        self.snapshot.store(Arc::clone(&snapshot));
+        Gathered {
+            families: self.registry.gather(),
+            report: Arc::clone(&snapshot.report),
+            lives: self.sources.lives.get().map(|lives| lives.see()),
+        }
     }
 }
 

@@ -227,12 +227,12 @@ impl Receiver {
         let secret = secret.map_err(|reason| Failure::Secret { reason })?;
         let seconds = Timestamp::now().0.div_euclid(1000);
         let mut headers = vec![
-            ("webhook-id", change.id.clone()),
-            ("webhook-timestamp", seconds.to_string()),
+            ("webhook-id".into(), change.id.clone()),
+            ("webhook-timestamp".into(), seconds.to_string()),
         ];
         if let Some(secret) = secret {
             let signature = secret.sign(&change.id, seconds, &body);
-            headers.push(("webhook-signature", signature));
+            headers.push(("webhook-signature".into(), signature));
         }
         let what = Post {
             endpoint: &self.config.endpoint,

@@ -102,8 +102,9 @@ impl Announcing {
     }
 }
 
-/// Opens connections to `address`. A name is looked up for each: they come hours apart.
-fn dial(address: Upstream, tls: Option<ClientTls>) -> Dial {
+/// Opens connections to `address`. A name is looked up for each: they come hours
+/// apart, or a minute.
+pub(super) fn dial(address: Upstream, tls: Option<ClientTls>) -> Dial {
     Box::new(move || {
         let dialler = Dialler::new(address.clone(), tls.clone());
         Box::pin(async move {

@@ -4,9 +4,18 @@
 use super::show::absolute;
 use super::toml::{line, list, quoted, string};
 use crate::drift::report::Level;
+use crate::exporter;
 use crate::process::Source;
 use crate::push::{Config, SecretSource};
 use crate::timestamp::compact as duration;
+
+/// Where metrics are pushed to: comments, since a file of settings says nothing of it.
+pub(super) fn otlp(config: &exporter::Config) -> String {
+    let (endpoint, interval) = (&config.endpoint, duration(config.interval));
+    format!(
+        "# metrics to {endpoint} every {interval} by OTLP (OTEL_…; what follows the host is not shown)\n"
+    )
+}
 
 /// Its table, without what is secret.
 pub(super) fn table(webhook: &Config) -> String {

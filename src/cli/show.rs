@@ -68,6 +68,7 @@ pub(super) fn effective(config: &Config) -> String {
         drift,
         reference_max_bytes,
         webhooks,
+        otlp,
         models: _,
         warnings: _,
     } = config;
@@ -92,6 +93,9 @@ pub(super) fn effective(config: &Config) -> String {
         text += &string("log", if *json { "json" } else { "human" });
     }
     text += &line("log_exchanges", log_exchanges);
+    if let Some(otlp) = otlp {
+        text += &super::attached::otlp(otlp);
+    }
     if let Some(tls) = &serving.tls {
         text += "\n[tls]\n";
         text += &string("certificate", &tls.certificate.display().to_string());

@@ -127,7 +127,7 @@ fn address(section: &mut Section<'_>, base: &Path) -> Option<(Endpoint, Option<P
 }
 
 /// An address that connections can be opened to.
-fn endpoint(text: &str) -> Result<Endpoint, String> {
+pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
     let endpoint = Endpoint::parse(text)?;
     match Upstream::parse(endpoint.origin()) {
         Ok(_) => Ok(endpoint),

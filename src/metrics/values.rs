@@ -9,7 +9,8 @@ use std::fmt::Write as _;
 
 use crate::drift::Report;
 use crate::drift::histogram::{Buckets, Counts};
-use crate::drift::live::{InForce, Live};
+use crate::drift::live::InForce;
+use crate::feature::Role;
 
 use super::catalogue::{self, Series};
 
@@ -32,17 +33,49 @@ struct Lines<'a> {
     edges: Vec<String>,
 }
 
+/// One feature, as it is shown.
+#[derive(Debug)]
+pub(super) struct Feature<'a> {
+    /// The model's name and version.
+    pub(super) model: [&'a str; 2],
+    /// Name of the feature or output.
+    pub(super) name: &'a str,
+    /// Input or output.
+    pub(super) role: Role,
+    /// Its edges, and the reference's counts.
+    pub(super) buckets: &'a Buckets,
+    /// What was counted since the process began.
+    pub(super) counts: &'a Counts,
+    /// Rows that count as one, where that is known.
+    pub(super) dependence: Option<f64>,
+}
+
+/// Shows every feature of every model in force that the report speaks of.
+pub(super) fn each(report: &Report, lives: &InForce, mut show: impl FnMut(&Feature<'_>)) {
+    for (model, live) in report.models.iter().zip(lives) {
+        let Some(live) = live else { continue };
+        let histograms = live.histograms();
+        let dependence = live.since().dependence();
+        for (feature, counts) in histograms.features().iter().zip(histograms.counts()) {
+            show(&Feature {
+                model: [model.model.as_str(), &model.version],
+                name: &feature.name,
+                role: feature.role,
+                buckets: &feature.buckets,
+                counts: &counts,
+                dependence: dependence.get(feature.track()).copied().flatten(),
+            });
+        }
+    }
+}
+
 // === impl Values ===
 
 impl Values {
     /// Those of every model in force that the report speaks of.
     pub(super) fn new(report: &Report, lives: &InForce) -> Self {
         let mut values = Self::default();
-        for (model, live) in report.models.iter().zip(lives) {
-            if let Some(live) = live {
-                values.model([model.model.as_str(), &model.version], live);
-            }
-        }
+        each(report, lives, |feature| values.lines(feature));
         values
     }
 
@@ -70,30 +103,26 @@ impl Values {
         }
     }
 
-    fn model(&mut self, model: [&str; 2], live: &Live) {
-        let histograms = live.histograms();
-        let dependence = live.since().dependence();
-        for (feature, counts) in histograms.features().iter().zip(histograms.counts()) {
-            let [name, version] = model.map(escaped);
-            let (column, role) = (escaped(&feature.name), feature.role.as_str());
-            let buckets = &feature.buckets;
-            let identity = buckets.identity();
-            let lines = Lines {
-                labels: format!(
-                    r#"model="{name}",version="{version}",feature="{column}",role="{role}",reference="{identity}""#
-                ),
-                edges: buckets.edges().iter().map(|edge| number(*edge)).collect(),
-                buckets,
-            };
-            self.feature(&lines, &counts);
-            if let Some(Some(rows)) = dependence.get(feature.track()) {
-                let (series, labels) = (catalogue::FEATURE_DEPENDENCE.name, &lines.labels);
-                let rows = number(*rows);
-                put(
-                    &mut self.dependence,
-                    format_args!("{series}{{{labels}}} {rows}\n"),
-                );
-            }
+    fn lines(&mut self, feature: &Feature<'_>) {
+        let [name, version] = feature.model.map(escaped);
+        let (column, role) = (escaped(feature.name), feature.role.as_str());
+        let buckets = feature.buckets;
+        let identity = buckets.identity();
+        let lines = Lines {
+            labels: format!(
+                r#"model="{name}",version="{version}",feature="{column}",role="{role}",reference="{identity}""#
+            ),
+            edges: buckets.edges().iter().map(|edge| number(*edge)).collect(),
+            buckets,
+        };
+        self.feature(&lines, feature.counts);
+        if let Some(rows) = feature.dependence {
+            let (series, labels) = (catalogue::FEATURE_DEPENDENCE.name, &lines.labels);
+            let rows = number(rows);
+            put(
+                &mut self.dependence,
+                format_args!("{series}{{{labels}}} {rows}\n"),
+            );
         }
     }
 
@@ -165,7 +194,7 @@ fn put(text: &mut String, what: std::fmt::Arguments<'_>) {
 
 /// A number as Prometheus 3 writes that of a label `le`: what Go's `strconv.FormatFloat(x, 'g', -1,
 /// 64)` gives, with `.0` behind what would be read as a whole number.
-fn number(x: f64) -> String {
+pub(super) fn number(x: f64) -> String {
     if x.is_infinite() {
         return if x > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
     }

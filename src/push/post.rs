@@ -1,5 +1,6 @@
 //! One POST over a connection of its own.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -24,7 +25,7 @@ pub struct Post<'a> {
     /// To whom.
     pub endpoint: &'a Endpoint,
     /// Headers beside those every request has.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(Cow<'static, str>, String)>,
     /// The type of the body.
     pub content_type: &'a str,
     /// The body.
@@ -40,6 +41,8 @@ pub struct Answer {
     pub retry_after: Option<Duration>,
     /// The beginning of what it said, in one line.
     pub text: String,
+    /// The same as it came, for what is no text.
+    pub body: Vec<u8>,
 }
 
 /// Why there is no answer.
@@ -85,7 +88,7 @@ async fn exchange(dial: &Dial, what: Post<'_>, listen_until: Instant) -> Result<
         .header(USER_AGENT, concat!("driftd/", env!("CARGO_PKG_VERSION")))
         .header(CONTENT_TYPE, what.content_type);
     for (name, value) in &what.headers {
-        request = request.header(*name, value);
+        request = request.header(&**name, value);
     }
     let request = request
         .body(Full::new(what.body))
@@ -112,6 +115,7 @@ async fn exchange(dial: &Dial, what: Post<'_>, listen_until: Instant) -> Result<
             status: head.status,
             retry_after: retry_after(&head.headers, SystemTime::now()),
             text: one_line(&said),
+            body: said,
         })
     };
     tokio::pin!(answer);

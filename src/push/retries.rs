@@ -91,6 +91,7 @@ mod tests {
             status: StatusCode::from_u16(status).unwrap(),
             retry_after: retry_after.map(Duration::from_secs),
             text: String::new(),
+            body: Vec::new(),
         })
     }
 

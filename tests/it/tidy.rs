@@ -13,7 +13,7 @@ const LAYERS: &[(&[&str], bool)] = &[
     (&["drift"], false),
     (&["decode", "reference", "metrics"], false),
     (&["proxy", "window", "admin", "push", "process"], false),
-    (&["recorder", "monitor", "announcer"], false),
+    (&["recorder", "monitor", "announcer", "exporter"], false),
     (&["config"], false),
     (&["app"], false),
     (&["demo", "log", "service", "shutdown"], false),

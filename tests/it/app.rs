@@ -111,6 +111,16 @@ impl Driftd {
         settings: &str,
         reference: &str,
     ) -> Self {
+        Self::start_in(directory, upstream, [settings, reference], &[])
+    }
+
+    /// The same in an environment.
+    pub(super) fn start_in(
+        directory: &Path,
+        upstream: SocketAddr,
+        [settings, reference]: [&str; 2],
+        environment: &[(&str, String)],
+    ) -> Self {
         let path = directory.join("driftd.toml");
         let text = format!(
             "listen = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nupstream = \"http://{upstream}\"\n\
@@ -119,7 +129,10 @@ impl Driftd {
              [[model.feature]]\nname = \"secret\"\nstore = \"drop\"\n"
         );
         std::fs::write(&path, text).unwrap();
-        let config = config::load(Some(&path), std::iter::empty(), Given::default()).unwrap();
+        let set = environment
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let config = config::load(Some(&path), set, Given::default()).unwrap();
         let (shutdown, asked) = oneshot::channel::<()>();
         let (sender, addresses) = std::sync::mpsc::channel();
         let thread = thread::spawn(move || {

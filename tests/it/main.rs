@@ -36,6 +36,10 @@ mod isolation;
 /// A reference learned from traffic, over restarts.
 mod learning;
 
+/// Metrics pushed by OTLP, to a receiver that decodes them.
+#[cfg(feature = "otlp")]
+mod otlp;
+
 /// Profiles of references, by the binary itself.
 mod profile;
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::drift::current::Entry;
 use crate::drift::histogram::{EDGES, Histograms, Selection};
-use crate::drift::live::Lives;
+use crate::drift::live::{Live, Lives};
 use crate::drift::report::ModelReport;
 use crate::drift::{ColumnReference, Reference};
 use crate::feature::{Cell, Column, Kind, Role};

@@ -10,7 +10,7 @@
 //! | vocabulary | [`timestamp`], [`feature`], [`model`], [`exchange`], [`pulse`] (each may use those before it) |
 //! | core | [`drift`]: statistics and verdicts, numbers only |
 //! | codecs and catalogue | [`decode`]: bodies to rows; [`mod@reference`]: files to a reference; [`metrics`]: every series |
-//! | adapters | [`proxy`] (HTTP traffic and its tap), [`window`] (SQLite), [`admin`] (page, API, metrics), [`push`] (webhooks), [`process`] (the model server's own resources) |
+//! | adapters | [`proxy`] (HTTP traffic and its tap), [`window`] (SQLite), [`admin`] (page, API, metrics), [`push`] (POSTs to receivers), [`process`] (the model server's own resources) |
 //! | stages | [`recorder`]: exchanges into the window; [`monitor`]: the window into verdicts; [`announcer`]: verdicts to webhooks; [`exporter`]: metrics to OTLP |
 //! | composition | [`mod@config`]: file, environment and flags into every module's own `Config` |
 //! | application | [`app`]: binds, spawns, drains |

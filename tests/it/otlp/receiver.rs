@@ -29,7 +29,6 @@ use crate::app::PATIENCE;
 /// One export as it came.
 #[derive(Debug, Clone)]
 pub(super) struct Got {
-    pub(super) at: Instant,
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) headers: HeaderMap,
@@ -102,7 +101,6 @@ impl Receiver {
             plain.extend_from_slice(&body);
         }
         self.got.lock().unwrap().push(Got {
-            at: Instant::now(),
             method: head.method,
             path: head.uri.to_string(),
             headers: head.headers,

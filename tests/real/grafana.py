@@ -1,9 +1,15 @@
 """What Grafana makes of a dashboard: its published types, and its variables put into queries."""
 
 import enum
+import functools
+import json
+import pathlib
 import re
+import subprocess
 import types
 import typing
+
+import jsonschema
 
 from grafana_foundation_sdk.models import dashboard, prometheus, stat, statetimeline, table
 from grafana_foundation_sdk.models import timeseries
@@ -23,6 +29,43 @@ PROMETHEUS_ANNOTATION = {
     "textFormat": str,
     "tagKeys": str,
 }
+
+# The same types as Grafana's own front end has them, in the version whose schemaVersion is 42.
+MODULES = pathlib.Path(__file__).parent / "node_modules"
+RAW = MODULES / "@grafana" / "schema" / "dist" / "types" / "raw"
+
+
+@functools.cache
+def schema(part, kind):
+    """The JSON schema of one published type, of `dashboard` or of a panel's plugin."""
+    source = {"dashboard": "dashboard/x"}.get(part, f"composable/{part}/panelcfg/x")
+    generator = MODULES / "ts-json-schema-generator" / "bin" / "ts-json-schema-generator"
+    command = ["node", generator, "--path", RAW / source / "types.gen.d.ts", "--type", kind]
+    made = subprocess.run(
+        [*command, "--no-type-check"], capture_output=True, text=True, timeout=120
+    )
+    assert made.returncode == 0, made.stderr
+    return json.loads(made.stdout)
+
+
+def schema_problems(board):
+    """What Grafana's own schema says of a dashboard, of its panels' options and their fields."""
+    own = {"expr": str, **PROMETHEUS_ANNOTATION}
+    annotations = [
+        {k: v for k, v in a.items() if k not in own} for a in board["annotations"]["list"]
+    ]
+    checked = [(board | {"annotations": {"list": annotations}}, "dashboard", "Dashboard")]
+    for panel in panels(board):
+        part = panel["type"].replace("-", "")
+        checked.append((panel["options"], part, "Options"))
+        custom = panel["fieldConfig"]["defaults"].get("custom")
+        if custom is not None:
+            checked.append((custom, part, "FieldConfig"))
+    return [
+        f"{part} {kind} {'/'.join(map(str, error.absolute_path))}: {error.message}"
+        for value, part, kind in checked
+        for error in jsonschema.Draft7Validator(schema(part, kind)).iter_errors(value)
+    ]
 
 
 class DataLink:

@@ -87,6 +87,7 @@ def test_the_files_are_what_make_py_writes():
 @both
 def test_they_are_of_grafanas_published_types(name):
     assert grafana.problems(BOARDS[name], dashboard.Dashboard, name) == []
+    assert grafana.schema_problems(BOARDS[name]) == []
 
 
 @pytest.mark.parametrize(
@@ -113,6 +114,21 @@ def test_a_wrong_field_would_be_noticed(place, key, value):
         at = at[step]
     at[key] = value
     assert len(grafana.problems(wrong, dashboard.Dashboard, "fleet")) == 1
+
+
+@both
+def test_grafanas_schema_would_notice_too(name):
+    for place, key, value in [
+        ([], "schemaVersoin", 42),
+        (["panels", 1, "options"], "tooltip", {"mode": "rainbow"}),
+        (["templating", "list", 1], "hide", "always"),
+    ]:
+        wrong = copy.deepcopy(BOARDS[name])
+        at = wrong
+        for step in place:
+            at = at[step]
+        at[key] = value
+        assert grafana.schema_problems(wrong), key
 
 
 @both

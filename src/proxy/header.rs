@@ -217,8 +217,17 @@ fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item =
 }
 
 fn origin_form(target: &Uri) -> Uri {
-    let path = target.path_and_query().cloned();
-    Uri::from(path.unwrap_or_else(|| uri::PathAndQuery::from_static("/")))
+    let given = target
+        .path_and_query()
+        .map_or("", uri::PathAndQuery::as_str);
+    // `http://host?a=b` has a query and no path. What is empty (`http://host#part:`) reads `/`, but
+    // would be written as nothing: so it is parsed anew, whatever it is.
+    let rooted = if given.starts_with('/') {
+        given.parse()
+    } else {
+        format!("/{given}").parse()
+    };
+    Uri::from(rooted.unwrap_or_else(|_| uri::PathAndQuery::from_static("/")))
 }
 
 #[cfg(test)]
@@ -291,7 +300,16 @@ mod tests {
         let head = sent(request("http://u:p@real:82/a?b=c", &[("host", "other")]));
         assert_eq!(head.uri, "/a?b=c");
         assert_eq!(host(head), "real:82");
-        assert_eq!(sent(request("http://real", &[])).uri, "/");
+        for (target, passed) in [
+            ("http://real", "/"),
+            ("http://real?a=b", "/?a=b"),
+            ("http://real/?a=b", "/?a=b"),
+            // Found by fuzzing: it went on without any target.
+            ("hTttp://c#onnection:", "/"),
+            ("http://c/a#part", "/a"),
+        ] {
+            assert_eq!(sent(request(target, &[])).uri, passed, "{target}");
+        }
     }
 
     #[test]

@@ -58,10 +58,6 @@ use std::time::Instant;
 use options::Options;
 use settings::{Section, Settings};
 
-/// The allocator of the `driftd` binary.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// What a section found.
 #[derive(Debug, Default)]
 struct Findings {

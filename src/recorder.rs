@@ -36,6 +36,8 @@ use unread::Unread;
 
 /// Between looks at the tap's queue: waking per exchange costs more than the exchange itself.
 const POLL: Duration = Duration::from_millis(5);
+/// The same while nothing comes: a process without traffic should cost nothing.
+const REST: Duration = Duration::from_millis(20);
 /// Before the recorder goes on after a defect: one that comes back each time must not take a core.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -144,7 +146,8 @@ impl Recorder {
                 return;
             }
             if idle {
-                std::thread::park_timeout(POLL);
+                let empty = batch.is_empty();
+                std::thread::park_timeout(if empty { REST } else { POLL });
             }
         }
     }

@@ -77,6 +77,13 @@ impl Output {
     }
 }
 
+/// Prints what people may read; whoever closed the other end has seen enough.
+pub(super) fn say(text: &str) {
+    if let Err(error) = print(text) {
+        tracing::debug!(%error, "Not said on stdout");
+    }
+}
+
 fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;

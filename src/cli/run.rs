@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use super::supervised;
-use super::{DemoArgs, Failure, RunArgs};
+use super::{DemoArgs, Failure, RunArgs, output};
 use crate::app::App;
 use crate::demo;
 use crate::log;
@@ -33,10 +33,10 @@ pub(super) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
         let telling = supervised::tell(notifier, bound.vitals());
         let addresses = bound.addresses();
         match &addresses.proxy {
-            Address::Tcp(address) => println!("proxy  {scheme}://{address}"),
-            socket @ Address::Unix(_) => println!("proxy  {socket}"),
+            Address::Tcp(address) => output::say(&format!("proxy  {scheme}://{address}\n")),
+            socket @ Address::Unix(_) => output::say(&format!("proxy  {socket}\n")),
         }
-        println!("page   http://{}/", addresses.admin);
+        output::say(&format!("page   http://{}/\n", addresses.admin));
         let (first, second) = tokio::sync::oneshot::channel();
         let watch = async move {
             let name = signals.next().await;
@@ -79,7 +79,7 @@ pub(super) fn demo(args: &DemoArgs) -> Result<ExitCode, Failure> {
         let interrupted = async move {
             signals.next().await;
         };
-        let mut say = |line: &str| println!("{line}");
+        let mut say = |line: &str| output::say(&format!("{line}\n"));
         demo::run(settings, interrupted, &mut say)
             .await
             .map_err(Failure::from)

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::toml::{line, list, quoted, string};
-use super::{Failure, RunArgs};
+use super::{Failure, RunArgs, output};
 use crate::admin::TokenSource;
 use crate::app::App;
 use crate::config::{Config, Model, Serving};
@@ -28,19 +28,20 @@ pub(super) fn show(args: RunArgs) -> Result<ExitCode, Failure> {
     for (model, note) in app.notes() {
         eprintln!("driftd: {}: {note}", model.name);
     }
-    print!("{}", effective(app.config()));
+    let mut text = effective(app.config());
     for (settings, schema, stores) in app.models() {
-        print!("{}", model(app.config(), settings, schema, stores));
+        text += &model(app.config(), settings, schema, stores);
     }
-    println!(
+    text += &format!(
         "\n# Stored, in {}: of every exchange its time, ids, route, status, latencies and sizes, and of\n\
-         # each prediction the features and outputs above. Nothing else of a body is, and no header but {}.",
+         # each prediction the features and outputs above. Nothing else of a body is, and no header but {}.\n",
         absolute(&app.config().window.path).display(),
         match app.config().headers.names().count() {
             0 => "the ids",
             _ => "those of tap.headers",
         }
     );
+    output::say(&text);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -222,7 +222,7 @@ fn origin_form(target: &Uri) -> Uri {
         .map_or("", uri::PathAndQuery::as_str);
     // `http://host?a=b` has a query and no path. What is empty (`http://host#part:`) reads `/`, but
     // would be written as nothing: so it is parsed anew, whatever it is.
-    let rooted = if given.starts_with('/') {
+    let rooted = if given.starts_with('/') || given == "*" {
         given.parse()
     } else {
         format!("/{given}").parse()

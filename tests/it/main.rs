@@ -40,6 +40,8 @@ mod learning;
 #[cfg(feature = "otlp")]
 mod otlp;
 
+/// What is printed to nobody.
+mod pipe;
 /// Profiles of references, by the binary itself.
 mod profile;
 

@@ -251,9 +251,19 @@ def test_integers_categories_and_missing_values_are_put_together_too(table_app, 
     [(_, alpha)] = prometheus.query("driftd_fleet:significance:ratio")
     assert alpha == pytest.approx(1 / 30 / 1440 / tests, rel=1e-9)
     dependence = by_feature(prometheus, f"max by ({BY}) (driftd_feature_dependence_rows)")
+    counted = 'driftd_fleet:feature_values:increase1h{le="+Inf"}'
+
+    def close():
+        values = by_feature(prometheus, counted)
+        return all(
+            values[name] == pytest.approx(len(present(current[name])), rel=0.1) for name in values
+        )
+
+    # increase() adds up to a scrape at each end, which is the less the longer a series is there.
+    wait_until(close, 60, "increase() close to the number of rows")
     thresholds = by_feature(prometheus, "driftd_fleet:drift_threshold:ks_1h")
     assert thresholds and thresholds.keys() == dependence.keys()
-    values = by_feature(prometheus, 'driftd_fleet:feature_values:increase1h{le="+Inf"}')
+    values = by_feature(prometheus, counted)
     for name, threshold in thresholds.items():
         m = len(present(reference[name]))
         # A second passes between two questions, and increase() reaches to the end of its hour.

@@ -29,6 +29,8 @@ pub(super) struct TapBody<B: Body> {
     patience: Option<Pin<Box<Sleep>>>,
     /// It does so now.
     owed: bool,
+    /// It was asked for a frame.
+    asked: bool,
     /// Whether the client takes it, where it is an answer over HTTP/2.
     taking: Option<Taking>,
 }
@@ -69,6 +71,8 @@ pub(super) struct UpstreamBody {
     piece: usize,
     /// `None` at the end, and where others share the connection.
     lease: Option<Lease>,
+    /// Why it broke off: told only once the client has been given what came before.
+    broken: Option<hyper::Error>,
 }
 
 // === impl TapBody ===
@@ -82,6 +86,7 @@ impl<B: Body> TapBody<B> {
             ended: false,
             patience: None,
             owed: false,
+            asked: false,
             taking: match side {
                 Side::Request => None,
                 Side::Response => Taking::current(),
@@ -125,7 +130,10 @@ impl<B: Body<Data = Bytes, Error = hyper::Error> + Unpin> Body for TapBody<B> {
         let this = &mut *self;
         let polled = Pin::new(&mut this.inner).poll_frame(cx);
         if this.side == Side::Request {
-            this.flight.moved(polled.is_pending());
+            // What came with the head moved with it.
+            if std::mem::replace(&mut this.asked, true) || polled.is_pending() {
+                this.flight.moved(polled.is_pending());
+            }
             if polled.is_pending() && this.is_late(cx) {
                 this.flight.late();
                 this.end(Ending::ClientAborted);
@@ -169,9 +177,6 @@ impl<B: Body<Data = Bytes, Error = hyper::Error> + Unpin> Body for TapBody<B> {
 
 impl<B: Body> Drop for TapBody<B> {
     fn drop(&mut self) {
-        if self.side == Side::Response {
-            self.flight.deadlines().over();
-        }
         if let Some(taking) = &self.taking {
             taking.over();
         }
@@ -182,6 +187,11 @@ impl<B: Body> Drop for TapBody<B> {
         } else {
             Ending::ClientAborted
         });
+        if self.side == Side::Response {
+            let end = self.flight.over();
+            let end = end.unwrap_or_else(std::time::Instant::now);
+            self.flight.deadlines().over(end);
+        }
     }
 }
 
@@ -194,6 +204,7 @@ impl UpstreamBody {
             rest: Bytes::new(),
             piece: Taking::current().map_or(usize::MAX, |_| PIECE),
             lease,
+            broken: None,
         };
         new.give_back();
         new
@@ -208,13 +219,30 @@ impl UpstreamBody {
         }
     }
 
+    /// The next frame as it came.
+    fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let body = &mut self.body;
+        match &mut self.lease {
+            Some(lease) => {
+                (lease.sender.driver).poll_for(cx, |cx| Pin::new(&mut *body).poll_frame(cx))
+            }
+            None => Pin::new(body).poll_frame(cx),
+        }
+    }
+
     /// The next frame, of its data no more than one piece.
     fn poll_piece(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         if self.rest.is_empty() {
-            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            let frame = match ready!(self.poll_body(cx)) {
                 Some(Ok(frame)) => frame,
                 None => {
                     if let Some(lease) = self.lease.take() {
@@ -222,10 +250,13 @@ impl UpstreamBody {
                     }
                     return Poll::Ready(None);
                 }
-                error => {
+                Some(Err(error)) => {
                     // It ends by itself.
                     self.lease = None;
-                    return Poll::Ready(error);
+                    // hyper forgets what it has not written yet when a body breaks off.
+                    self.broken = Some(error);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
                 }
             };
             self.give_back();

@@ -143,13 +143,13 @@ impl Client {
     ) -> Result<(), Limit> {
         self.deadlines.watch();
         let mut serving = pin!(serving);
-        let mut timer = pin!(time::sleep_until(self.deadlines.next(Instant::now())));
+        let mut timer = pin!(time::sleep_until(self.deadlines.next()));
         std::future::poll_fn(|cx: &mut Context<'_>| {
             self.wake_with(cx.waker());
             if serving.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Ok(()));
             }
-            let next = self.deadlines.next(Instant::now());
+            let next = self.deadlines.next();
             if next < timer.deadline() {
                 timer.as_mut().reset(next);
             }

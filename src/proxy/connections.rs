@@ -8,17 +8,16 @@ use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
-use tokio::task::AbortHandle;
 
 use super::body::TapBody;
+use super::driving::Driver;
 use super::worker::Worker;
 
 /// A connection to an upstream.
 #[derive(Debug)]
 pub(super) struct Sender {
     pub(super) requests: SendRequest<TapBody<Incoming>>,
-    /// The task that drives it: to be ended when an answer is not wanted any more.
-    pub(super) task: AbortHandle,
+    pub(super) driver: Driver,
 }
 
 /// The connections of one thread that wait for their next request, by the index of their upstream.
@@ -49,16 +48,16 @@ struct Connection {
 // === impl Idle ===
 
 impl Idle {
-    /// The connection to `upstream` used last that can take a request now. Those found on the way
+    /// The connection to `upstream` used last that can take a request `now`. Those found on the way
     /// that never will are let go; those whose last request is not over yet stay.
-    pub(super) fn take(&self, upstream: usize, max_idle: Duration) -> Option<Sender> {
+    pub(super) fn take(&self, upstream: usize, max_idle: Duration, now: Instant) -> Option<Sender> {
         let mut all = self.0.borrow_mut();
         let idle = all.get_mut(upstream)?;
         let mut end = idle.len();
         while let Some(at) = idle[..end].iter().rposition(|c| !c.is_busy()) {
             end = at;
             let connection = idle.remove(at);
-            if connection.is_fit(max_idle) {
+            if connection.is_fit(max_idle, now) {
                 return Some(connection.sender);
             }
         }
@@ -79,8 +78,12 @@ impl Idle {
     /// Lets go of connections that idled too long: an upstream with a thread for each connection
     /// should get it back. One whose last request is not over yet stays.
     pub(super) fn prune(&self, max_idle: Duration) {
+        let now = Instant::now();
         for idle in &mut *self.0.borrow_mut() {
-            idle.retain(|connection| connection.is_busy() || connection.is_fit(max_idle));
+            idle.retain_mut(|connection| {
+                connection.sender.driver.look();
+                connection.is_busy() || connection.is_fit(max_idle, now)
+            });
         }
     }
 }
@@ -93,17 +96,23 @@ impl Lease {
         let Self {
             worker,
             upstream,
-            sender,
+            mut sender,
             keeps,
         } = self;
+        if sender.requests.is_ready() {
+            sender.driver.rest();
+        } else {
+            // The request may not be over.
+            sender.driver.leave();
+        }
         if keeps {
             worker.idle.keep(upstream, sender);
         }
     }
 
     /// The rest of the response is not wanted.
-    pub(super) fn abort(self) {
-        self.sender.task.abort();
+    pub(super) fn abort(mut self) {
+        self.sender.driver.abort();
     }
 }
 
@@ -116,9 +125,11 @@ impl Connection {
         !requests.is_ready() && !requests.is_closed()
     }
 
-    fn is_fit(&self, max_idle: Duration) -> bool {
+    fn is_fit(&self, max_idle: Duration, now: Instant) -> bool {
         // Not ready: its last response or request is not over, or the upstream closed it.
         let requests = &self.sender.requests;
-        requests.is_ready() && !requests.is_closed() && self.used.elapsed() <= max_idle
+        requests.is_ready()
+            && !requests.is_closed()
+            && now.saturating_duration_since(self.used) <= max_idle
     }
 }

@@ -1,7 +1,7 @@
 //! How long one client connection may keep us waiting, and for what.
 //!
 //! The connection's socket, its exchanges and the task that serves it share one [`Deadlines`]. A
-//! request costs two readings of the clock and no timer: the task's one timer runs to the end it
+//! request costs one reading of the clock and no timer: the task's one timer runs to the end it
 //! was last set to, and looks here whether that is still the end.
 
 use std::cell::Cell;
@@ -38,6 +38,8 @@ pub(super) struct Deadlines {
     unread: Cell<bool>,
     /// The connection is a tunnel now.
     tunnel: Cell<bool>,
+    /// When an exchange under way was last looked at: when the last one began, at first.
+    looked: Cell<Instant>,
     /// When the upstream must have answered the exchange under way.
     answer_by: Cell<Option<Instant>>,
     /// Whether a task looks here; else each exchange must see to its own times.
@@ -60,6 +62,7 @@ pub(super) enum Due {
 impl Deadlines {
     /// For a connection that was just accepted.
     pub(super) fn new(limits: &Limits) -> Self {
+        let now = Instant::now();
         Self {
             header: limits.header_timeout,
             idle: limits.idle_timeout,
@@ -67,10 +70,11 @@ impl Deadlines {
             idle_tunnel: limits.tunnel_timeout,
             busy: Cell::new(0),
             head: Cell::new(false),
-            since: Cell::new(Instant::now()),
+            since: Cell::new(now),
             stalled: Cell::new(None),
             unread: Cell::new(false),
             tunnel: Cell::new(false),
+            looked: Cell::new(now),
             answer_by: Cell::new(None),
             watched: Cell::new(false),
         }
@@ -100,16 +104,17 @@ impl Deadlines {
         }
     }
 
-    /// A request's head is complete.
-    pub(super) fn begun(&self) {
+    /// A request's head is complete, as of `now`.
+    pub(super) fn begun(&self, now: std::time::Instant) {
         self.busy.set(self.busy.get() + 1);
         self.head.set(false);
+        self.looked.set(now.into());
     }
 
-    /// The answer to a request is over; its last bytes may still have to be written.
-    pub(super) fn over(&self) {
+    /// The answer to a request is over since `end`; its last bytes may still have to be written.
+    pub(super) fn over(&self, end: std::time::Instant) {
         self.busy.set(self.busy.get().saturating_sub(1));
-        self.since.set(Instant::now());
+        self.since.set(end.into());
     }
 
     /// The client took something of what is to be written, or took nothing.
@@ -154,12 +159,12 @@ impl Deadlines {
     }
 
     /// When to look again.
-    pub(super) fn next(&self, now: Instant) -> Instant {
+    pub(super) fn next(&self) -> Instant {
         match (self.stalled.get(), self.tunnel.get(), self.busy.get()) {
             (Some(since), _, _) => since + self.write,
-            (None, true, _) => self.tunnel_end(now),
+            (None, true, _) => self.tunnel_end(),
             (None, false, 0) => self.since.get() + self.wait().0,
-            (None, false, _) => self.next_look(now),
+            (None, false, _) => self.next_look(),
         }
     }
 
@@ -167,12 +172,15 @@ impl Deadlines {
     pub(super) fn due(&self, now: Instant) -> Due {
         let expired = match (self.stalled.get(), self.tunnel.get(), self.busy.get()) {
             (Some(since), _, _) => (since + self.write, Limit::WriteTimeout),
-            (None, true, _) => (self.tunnel_end(now), Limit::TunnelTimeout),
+            (None, true, _) => (self.tunnel_end(), Limit::TunnelTimeout),
             (None, false, 0) => {
                 let (wait, limit) = self.wait();
                 (self.since.get() + wait, limit)
             }
-            (None, false, _) => return Due::HangUpCheck(self.next_look(now)),
+            (None, false, _) => {
+                self.looked.set(now);
+                return Due::HangUpCheck(self.next_look());
+            }
         };
         match expired {
             (end, limit) if end <= now => Due::Expired(limit),
@@ -181,18 +189,16 @@ impl Deadlines {
     }
 
     /// When to look at an exchange under way.
-    fn next_look(&self, now: Instant) -> Instant {
-        let check = now + HANG_UP_CHECK;
-        let answer = self.answer_by.get().filter(|end| *end > now);
+    fn next_look(&self) -> Instant {
+        let looked = self.looked.get();
+        let check = looked + HANG_UP_CHECK;
+        let answer = self.answer_by.get().filter(|end| *end > looked);
         answer.map_or(check, |end| end.min(check))
     }
 
     /// When a tunnel has been silent for too long.
-    fn tunnel_end(&self, now: Instant) -> Instant {
-        match self.idle_tunnel {
-            Some(limit) => self.since.get() + limit,
-            None => now + FOR_EVER,
-        }
+    fn tunnel_end(&self) -> Instant {
+        self.since.get() + self.idle_tunnel.unwrap_or(FOR_EVER)
     }
 
     /// How long the next request, or the rest of its head, is waited for.
@@ -212,8 +218,8 @@ mod tests {
     #[test]
     fn a_head_that_comes_while_an_answer_is_stuck_is_not_what_is_waited_for() {
         let deadlines = Deadlines::new(&Limits::default());
-        deadlines.begun();
-        deadlines.over();
+        deadlines.begun(std::time::Instant::now());
+        deadlines.over(std::time::Instant::now());
         deadlines.received();
         assert!(deadlines.within_head());
         deadlines.written(false);

@@ -96,9 +96,9 @@ impl Flight {
     /// whether it is one the tap can learn from.
     pub(super) fn begin(client: &Client, head: &request::Parts, bodies: bool) -> Rc<Self> {
         let worker = &client.worker;
-        client.deadlines.begun();
-        let admitted = worker.shared.admit();
         let begun = Instant::now();
+        client.deadlines.begun(begun);
+        let admitted = worker.shared.admit();
         let started = Timestamp::now();
         let route = worker.shared.routes.find(head.uri.path());
         let request_id = worker.ids.request_id(&head.headers, started);
@@ -170,9 +170,19 @@ impl Flight {
         &self.request_id
     }
 
-    /// The exchange turns to its upstream now.
+    /// The exchange turns to its upstream: at once, as nothing is waited for before that.
     pub(super) fn turned(&self) {
-        self.state.borrow_mut().turned = Some(Instant::now());
+        self.state.borrow_mut().turned = Some(self.begun);
+    }
+
+    /// When it began.
+    pub(super) fn begun(&self) -> Instant {
+        self.begun
+    }
+
+    /// When its response was over, where that is told already.
+    pub(super) fn over(&self) -> Option<Instant> {
+        self.state.borrow().total.map(|total| self.begun + total)
     }
 
     /// The upstream's answer goes to the client.

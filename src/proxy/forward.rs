@@ -20,6 +20,7 @@ use super::answer::Failure;
 use super::body::{Answer, TapBody, UpstreamBody};
 use super::client::Client;
 use super::connections::{Lease, Sender};
+use super::driving::Driver;
 use super::flight::{Flight, Side};
 use super::framing::Begun;
 use super::header;
@@ -91,6 +92,10 @@ async fn forward(
         (response, Some(sender))
     };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        // What it becomes comes from it when it has ended.
+        if let Some(mut sender) = sender {
+            sender.driver.leave();
+        }
         return switch(client, flight, upgrade, response).await;
     }
 
@@ -178,16 +183,20 @@ async fn send(
     upstream: usize,
     request: Request<TapBody<Incoming>>,
 ) -> Result<(Response<Incoming>, Sender), Failure> {
-    let idle = (worker.idle).take(upstream, worker.shared.config.upstream_idle);
+    let max_idle = worker.shared.config.upstream_idle;
+    let idle = worker.idle.take(upstream, max_idle, flight.begun());
     let mut request = request;
     if let Some(mut sender) = idle {
-        match attempt(sender.requests.try_send_request(request), flight, worker).await? {
+        let sent = sender.requests.try_send_request(request);
+        match attempt(sender.driver.bring(sent), flight, worker).await? {
             Attempt::Answered(response) => return Ok((response, sender)),
             Attempt::Unsent(unsent, _) => request = *unsent,
         }
     }
     let mut sender = connect(worker, upstream).await?;
-    match attempt(sender.requests.try_send_request(request), flight, worker).await? {
+    flight.moved(false);
+    let sent = sender.requests.try_send_request(request);
+    match attempt(sender.driver.bring(sent), flight, worker).await? {
         Attempt::Answered(response) => Ok((response, sender)),
         Attempt::Unsent(_, error) => Err(Failure::Closed(error)),
     }
@@ -209,7 +218,6 @@ pub(super) async fn attempt(
     flight: &Flight,
     worker: &Worker,
 ) -> Result<Attempt, Failure> {
-    flight.moved(false);
     let sent = match worker.shared.config.response_timeout {
         None => sent.await,
         Some(limit) => in_time(sent, flight, limit).await?,
@@ -233,6 +241,7 @@ async fn in_time(
 ) -> Result<Sent, Failure> {
     let mut sent = pin!(sent);
     let deadlines = flight.deadlines();
+    let mut begun = false;
     let watched = std::future::poll_fn(|cx| {
         let polled = sent.as_mut().poll(cx);
         if polled.is_ready() {
@@ -240,7 +249,7 @@ async fn in_time(
             return polled.map(|sent| Some(Ok(sent)));
         }
         let end = deadline(flight, limit);
-        if end <= Instant::now() {
+        if std::mem::replace(&mut begun, true) && end <= Instant::now() {
             deadlines.wake_by(None);
             return Poll::Ready(Some(Err(Failure::ResponseTimeout)));
         }
@@ -269,7 +278,7 @@ fn deadline(flight: &Flight, limit: Duration) -> Instant {
     Instant::from_std(flight.waiting_since() + limit)
 }
 
-/// Opens a connection for HTTP/1.1 and sets a task of this thread to drive it.
+/// Opens a connection for HTTP/1.1.
 async fn connect(worker: &Worker, index: usize) -> Result<Sender, Failure> {
     let stream = open(worker, index, false).await?;
     let (requests, connection) = http1::Builder::new()
@@ -277,16 +286,9 @@ async fn connect(worker: &Worker, index: usize) -> Result<Sender, Failure> {
         .handshake(TokioIo::new(UpstreamIo::new(stream)))
         .await
         .map_err(Failure::Closed)?;
-    let connection = connection.with_upgrades();
-    let task = tokio::task::spawn_local(async move {
-        // An error reaches the request it hit; an idle connection that ends is no error.
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "Upstream connection ended");
-        }
-    });
     Ok(Sender {
         requests,
-        task: task.abort_handle(),
+        driver: Driver::new(connection),
     })
 }
 

@@ -179,7 +179,15 @@ pub(super) fn encoding(headers: &HeaderMap) -> Box<str> {
 
 /// Removes what `Connection` names, on all its lines, and every other header of one hop.
 fn strip(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
+    // Most heads hold few of them or none: one look over what is there costs less than one for each.
+    let (mut connection, mut hops) = (false, 0_u16);
+    for name in headers.keys() {
+        connection |= *name == CONNECTION;
+        if let Some(at) = HOP_BY_HOP.iter().position(|hop| hop == name) {
+            hops |= 1 << at;
+        }
+    }
+    if connection {
         let named: Vec<_> = tokens(headers, &CONNECTION)
             .filter(|token| {
                 !token.eq_ignore_ascii_case(b"keep-alive") && !token.eq_ignore_ascii_case(b"close")
@@ -193,8 +201,10 @@ fn strip(headers: &mut HeaderMap) {
         }
         headers.remove(CONNECTION);
     }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
+    for (at, name) in HOP_BY_HOP.iter().enumerate() {
+        if hops & (1 << at) != 0 {
+            headers.remove(name);
+        }
     }
 }
 

@@ -184,7 +184,9 @@ pub(super) async fn send(
             Some(sender) => sender,
             None => {
                 fresh = true;
-                shared.connect(worker, index).await?
+                let sender = shared.connect(worker, index).await?;
+                flight.moved(false);
+                sender
             }
         };
         let sent = sender.try_send_request(request);

@@ -155,36 +155,12 @@ fn verdict(model: &ModelReport, history: &ModelHistory, now: Timestamp) -> Vec<S
 }
 
 fn drifted(model: &ModelReport, history: &ModelHistory, now: Timestamp) -> Vec<String> {
-    let drifted = || (model.features.iter()).filter(|f| f.drifted == Some(true));
-    let Some(first) = drifted().next() else {
+    let mut drifted = model.features.iter().filter(|f| f.drifted == Some(true));
+    let Some(worst) = drifted.next() else {
         return Vec::new();
     };
     let mut steps = Vec::new();
-    if let Some(since) = first.since {
-        let together = drifted().filter(|f| f.since == first.since).count() - 1;
-        let with = match together {
-            0 => String::new(),
-            1 => " and 1 other, so most likely with one cause,".to_owned(),
-            n => format!(" and {n} others, so most likely with one cause,"),
-        };
-        let before = match events::cause(&history.events, since) {
-            Some((time, what)) => format!(
-                "The last change before: {what}, {} earlier.",
-                text::span(since.since(time))
-            ),
-            None => {
-                "driftd knows of no other version and no other reference before that: ask what was \
-                     deployed then, here or at a client."
-                    .to_owned()
-            }
-        };
-        steps.push(format!(
-            "<b>Find the cause.</b> <b>{}</b>{with} drifted first at {} ({}). {before}",
-            Escaped(&first.name),
-            text::moment(since),
-            text::ago(since, now),
-        ));
-    }
+    steps.extend(first(model, history, now));
     steps.push(
         "<b>A fault</b> of a client, a unit, a sensor, a new version? Roll it back. The verdict clears \
          by itself once most of the rows compared are sound."
@@ -193,7 +169,7 @@ fn drifted(model: &ModelReport, history: &ModelHistory, now: Timestamp) -> Vec<S
     let name = model.model.as_str();
     steps.push(format!(
         "<b>The new normal</b>, and the model copes? Accept it: <code>{}</code>",
-        accept(name, &first.name)
+        accept(name, &worst.name)
     ));
     steps.push(format!(
         "<b>The new normal</b>, and it does not cope? Retrain, and put the new training data in the \
@@ -211,6 +187,39 @@ fn drifted(model: &ModelReport, history: &ModelHistory, now: Timestamp) -> Vec<S
         steps.push(format!("{why}. {link}."));
     }
     steps
+}
+
+/// Which column drifted first, with which others, and after what.
+fn first(model: &ModelReport, history: &ModelHistory, now: Timestamp) -> Option<String> {
+    let drifted = || {
+        let drifted = model.features.iter().filter(|f| f.drifted == Some(true));
+        drifted.filter_map(|feature| Some((feature.since?, feature)))
+    };
+    // The most severe stands first: of those that began together, that one is named.
+    let (since, first) = drifted().min_by_key(|(since, _)| *since)?;
+    let together = drifted().filter(|(other, _)| *other == since).count() - 1;
+    let with = match together {
+        0 => String::new(),
+        1 => " and 1 other, so most likely with one cause,".to_owned(),
+        n => format!(" and {n} others, so most likely with one cause,"),
+    };
+    let before = match events::cause(&history.events, since) {
+        Some((time, what)) => format!(
+            "The last change before: {what}, {} earlier.",
+            text::span(since.since(time))
+        ),
+        None => {
+            "driftd knows of no other version and no other reference before that: ask what was \
+                 deployed then, here or at a client."
+                .to_owned()
+        }
+    };
+    Some(format!(
+        "<b>Find the cause.</b> <b>{}</b>{with} drifted first at {} ({}). {before}",
+        Escaped(&first.name),
+        text::moment(since),
+        text::ago(since, now),
+    ))
 }
 
 /// The command that accepts a column's drift, for a shell, escaped.
@@ -254,48 +263,4 @@ impl Section {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_link_leads_to_a_section_of_the_runbook_the_alerts_link_to() {
-        let read = |name: &str| {
-            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/dashboards/");
-            std::fs::read_to_string(format!("{folder}{name}")).unwrap()
-        };
-        let runbook = read("RUNBOOK.md");
-        let anchors: Vec<String> = (runbook.lines())
-            .filter_map(|line| line.strip_prefix("## "))
-            .map(|heading| heading.to_lowercase().replace(' ', "-"))
-            .collect();
-        for section in [
-            Section::ThreeWays,
-            Section::ModelDrift,
-            Section::PredictionDrift,
-            Section::SlowDrift,
-            Section::MissingValues,
-            Section::TypeChanged,
-            Section::EarlyWarning,
-            Section::ReferenceMismatch,
-            Section::CoverageLow,
-            Section::WindowStuck,
-            Section::UpstreamDown,
-            Section::ReferenceMissing,
-        ] {
-            assert!(anchors.iter().any(|a| a == section.anchor()), "{section:?}");
-        }
-        assert!(read("rules/driftd.alerts.yml").contains(RUNBOOK));
-    }
-
-    #[test]
-    fn commands_survive_a_shell_and_a_page() {
-        assert_eq!(
-            accept("iris", "petal_width"),
-            "driftd accept --model iris --feature petal_width --for 7d --reason &quot;…&quot;"
-        );
-        assert!(
-            accept("iris", "it's <b>")
-                .contains("--feature &#39;it&#39;\\&#39;&#39;s &lt;b&gt;&#39; --for")
-        );
-    }
-}
+mod tests;

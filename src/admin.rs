@@ -43,6 +43,9 @@ mod token;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use page::accept_command;
+
 pub use change::{Cause, Change, Changes, Changing, FieldProblem, Refusal};
 pub use status::{ModelStatus, RecordingStatus, Status, WindowStatus};
 pub use token::{Token, TokenSource};

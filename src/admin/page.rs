@@ -33,6 +33,9 @@ mod tone;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use self::advice::accept as accept_command;
+
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 

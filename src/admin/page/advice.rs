@@ -223,15 +223,21 @@ fn first(model: &ModelReport, history: &ModelHistory, now: Timestamp) -> Option<
 }
 
 /// The command that accepts a column's drift, for a shell, escaped.
-fn accept(model: &str, column: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    let column = match column.chars().all(plain) && !column.is_empty() {
-        true => column.to_owned(),
-        false => format!("'{}'", column.replace('\'', r"'\''")),
-    };
-    let command =
-        format!("driftd accept --model {model} --feature {column} --for 7d --reason \"…\"");
+pub(crate) fn accept(model: &str, column: &str) -> String {
+    let (model, column) = (option("--model", model), option("--feature", column));
+    let command = format!("driftd accept {model} {column} --for 7d --reason \"…\"");
     Escaped(&command).to_string()
+}
+
+/// An option with its value, for a shell. A value that begins with a dash would be taken for an
+/// option of its own, had it a word of its own.
+fn option(name: &str, value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let between = if value.starts_with('-') { "=" } else { " " };
+    match value.chars().all(plain) && !value.is_empty() {
+        true => format!("{name}{between}{value}"),
+        false => format!("{name}{between}'{}'", value.replace('\'', r"'\''")),
+    }
 }
 
 // === impl Section ===

@@ -16,7 +16,7 @@ use crate::timestamp::Timestamp;
 use super::status::Status;
 
 use self::text::Escaped;
-use self::tone::Tone;
+use self::tone::{Standing, Tone};
 
 mod advice;
 mod axis;
@@ -76,12 +76,13 @@ pub(super) fn render(
     now: Timestamp,
 ) -> String {
     let mut main = String::new();
-    overview(&mut main, report);
+    overview(&mut main, report, status, now);
     let unknown = ModelHistory::default();
     for (index, model) in report.models.iter().enumerate() {
         let facts = model::Facts {
             status: status.models.iter().find(|s| s.model == model.model),
             recording: &status.recording,
+            overdue: status.overdue(model.checked_at, now),
             history: history.models.get(index).map_or(&unknown, |known| known),
             selection,
             now,
@@ -94,7 +95,8 @@ pub(super) fn render(
             .iter()
             .all(|model| model.model != waiting.model)
         {
-            model::render_unchecked(&mut main, waiting, &status.recording, now);
+            let overdue = status.overdue(None, now);
+            model::render_unchecked(&mut main, waiting, &status.recording, overdue, now);
         }
     }
     if report.models.is_empty() && status.models.is_empty() {
@@ -141,15 +143,15 @@ pub(super) fn render(
 }
 
 /// With several models: what holds for each, as links.
-fn overview(html: &mut String, report: &Report) {
+fn overview(html: &mut String, report: &Report, status: &Status, now: Timestamp) {
     if report.models.len() < 2 {
         return;
     }
     html.push_str("<nav class=\"models\" aria-label=\"Models\"><ul>");
     for model in &report.models {
         let name = model.model.as_str();
-        let tone = Tone::of(model.state, model.level);
-        let word = tone::word(model.state, model.level);
+        let overdue = status.overdue(model.checked_at, now).is_some();
+        let Standing { tone, word } = Standing::of(model, overdue);
         let _ = write!(
             html,
             "<li class=\"tone-{}\"><a href=\"#m-{name}\">{}<b>{name}</b> <span>{word}</span></a></li>",

@@ -287,7 +287,6 @@ mod tests {
             let words = words.trim_end_matches('\0').split('\0');
             let Ok(Cli {
                 command: Command::Accept(args),
-                ..
             }) = Cli::try_parse_from(words)
             else {
                 panic!("{shown}");

@@ -1,6 +1,7 @@
 //! What to do about a verdict: for the person on call, in the order of doing it.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use crate::drift::history::ModelHistory;
 use crate::drift::report::{FeatureReport, Level, ModelReport, State, Test};
@@ -9,6 +10,7 @@ use crate::timestamp::Timestamp;
 
 use super::super::status::{ModelStatus, RecordingStatus};
 use super::events;
+use super::model::Facts;
 use super::text::{self, Escaped};
 
 /// The runbook; each alert has a section named after it.
@@ -28,24 +30,41 @@ enum Section {
     CoverageLow,
     WindowStuck,
     UpstreamDown,
+    NoCheck,
     ReferenceMissing,
 }
 
 /// Writes what to do; nothing where there is nothing to do.
-pub(super) fn render(
+pub(super) fn render(html: &mut String, model: &ModelReport, facts: Facts<'_>) {
+    let mut steps = Vec::new();
+    if let Some(passed) = facts.overdue {
+        steps.push(unchecked(passed, "this verdict is old"));
+    }
+    steps.extend(trouble(facts.status, facts.recording));
+    steps.extend(verdict(model, facts.history, facts.now));
+    list(html, model.model.as_str(), &steps);
+}
+
+/// Writes what to do about a model that has never been checked.
+pub(super) fn render_unchecked(
     html: &mut String,
-    model: &ModelReport,
-    status: Option<&ModelStatus>,
+    name: &str,
+    status: &ModelStatus,
     recording: &RecordingStatus,
-    history: &ModelHistory,
-    now: Timestamp,
+    overdue: Option<Duration>,
 ) {
-    let mut steps = trouble(status, recording);
-    steps.extend(verdict(model, history, now));
+    let mut steps = Vec::new();
+    if let Some(passed) = overdue {
+        steps.push(unchecked(passed, "not once since driftd began"));
+    }
+    steps.extend(trouble(Some(status), recording));
+    list(html, name, &steps);
+}
+
+fn list(html: &mut String, name: &str, steps: &[String]) {
     if steps.is_empty() {
         return;
     }
-    let name = model.model.as_str();
     let _ = write!(
         html,
         "<div class=\"todo\" id=\"d-{name}\"><h3>What to do</h3><ul>"
@@ -87,6 +106,15 @@ pub(super) fn of_column(model: &str, feature: &FeatureReport) -> String {
     format!(
         "<p class=\"next\">Runbook: {links}. To accept it as the new normal: <code>{}</code></p>",
         accept(model, &feature.name)
+    )
+}
+
+/// That nothing else here says how things are now.
+fn unchecked(passed: Duration, so: &str) -> String {
+    format!(
+        "<b>Not checked for {}: {so}.</b> {}.",
+        text::span(passed),
+        Section::NoCheck.link("Runbook: no check")
     )
 }
 
@@ -257,6 +285,7 @@ impl Section {
             Self::CoverageLow => "driftdcoveragelow",
             Self::WindowStuck => "driftdwindowstuck",
             Self::UpstreamDown => "driftdupstreamdown",
+            Self::NoCheck => "driftdnocheck",
             Self::ReferenceMissing => "driftdreferencemissing",
         }
     }

@@ -4,6 +4,8 @@ use crate::drift::report::{FeatureReport, State, Test};
 use super::super::tests::sample::{self, HOSTILE, NOW};
 use super::*;
 
+mod standing;
+
 fn page(selection: &str) -> String {
     let selection = Selection::parse(selection);
     render(

@@ -341,6 +341,7 @@ pub(in crate::admin) fn status() -> Status {
         version: "0.1.0".to_owned(),
         started_at: ago(90_000),
         uptime_seconds: 90_000.0,
+        check_interval_seconds: 60.0,
         listen: "127.0.0.1:8080".to_owned(),
         admin: "127.0.0.1:9464".to_owned(),
         window_bytes: Some(104_857_600),

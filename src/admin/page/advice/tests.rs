@@ -25,6 +25,7 @@ fn every_link_leads_to_a_section_of_the_runbook_the_alerts_link_to() {
         Section::CoverageLow,
         Section::WindowStuck,
         Section::UpstreamDown,
+        Section::NoCheck,
         Section::ReferenceMissing,
     ] {
         assert!(anchors.iter().any(|a| a == section.anchor()), "{section:?}");

@@ -142,7 +142,9 @@ fn verdict(model: &ModelReport, history: &ModelHistory, now: Timestamp) -> Vec<S
     let one = |text: &str, section: Section, words: &str| {
         vec![format!("{text} {}.", section.link(words))]
     };
-    match (model.state, model.level) {
+    let blocked = undecidable(model).and_then(blocked);
+    let mut steps = Vec::from_iter(blocked);
+    steps.extend(match (model.state, model.level) {
         (State::Drifted, _) => drifted(model, history, now),
         (State::TypeChanged, _) => one(
             "<b>Most values of a column are of another type</b> than in the reference: roll back what \
@@ -156,22 +158,13 @@ fn verdict(model: &ModelReport, history: &ModelHistory, now: Timestamp) -> Vec<S
             Section::ReferenceMismatch,
             "Runbook: reference mismatch",
         ),
-        (State::LowCoverage, _) => one(
-            "<b>Too much of the traffic is not read</b>: “Tap” below says what became of it, and why the \
-             latest body could not be read.",
-            Section::CoverageLow,
-            "Runbook: coverage low",
-        ),
+        (state @ (State::LowCoverage | State::Stale), _) => Vec::from_iter(self::blocked(state)),
         (State::NoReference, _) => one(
             "<b>Give it something to compare with</b>: <code>--reference training.csv</code>, or \
              <code>reference = { learn_rows = 5000 }</code> to learn it from traffic.",
             Section::ReferenceMissing,
             "Runbook: reference missing",
         ),
-        (State::Stale, _) => vec![
-            "<b>No row has come for longer than the main span</b>: is traffic still sent through driftd?"
-                .to_owned(),
-        ],
         (_, Level::Warn | Level::Alert) => one(
             "<b>Nothing yet</b>, if you are not looking anyway: the newest rows differ, the main span \
              does not so far. After a deployment: look at the columns below.",
@@ -179,6 +172,31 @@ fn verdict(model: &ModelReport, history: &ModelHistory, now: Timestamp) -> Vec<S
             "Runbook: early warning",
         ),
         _ => Vec::new(),
+    });
+    steps
+}
+
+/// What keeps every drifted column from being decided now, where something does.
+fn undecidable(model: &ModelReport) -> Option<State> {
+    let mut drifted = model.features.iter().filter(|f| f.drifted == Some(true));
+    let first = drifted.next()?.obstacle?;
+    drifted.all(|f| f.obstacle.is_some()).then_some(first)
+}
+
+/// What to do where nothing can be decided for the rows that come, or do not come.
+fn blocked(obstacle: State) -> Option<String> {
+    match obstacle {
+        State::LowCoverage => Some(format!(
+            "<b>Too much of the traffic is not read</b>: “Tap” below says what became of it, and why \
+             the latest body could not be read. {}.",
+            Section::CoverageLow.link("Runbook: coverage low")
+        )),
+        State::Stale => Some(
+            "<b>No row has come for longer than the main span</b>: is traffic still sent through \
+             driftd?"
+                .to_owned(),
+        ),
+        _ => None,
     }
 }
 
@@ -189,11 +207,13 @@ fn drifted(model: &ModelReport, history: &ModelHistory, now: Timestamp) -> Vec<S
     };
     let mut steps = Vec::new();
     steps.extend(first(model, history, now));
-    steps.push(
-        "<b>A fault</b> of a client, a unit, a sensor, a new version? Roll it back. The verdict clears \
-         by itself once most of the rows compared are sound."
-            .to_owned(),
-    );
+    let clears = match undecidable(model) {
+        Some(_) => "Nothing can be decided now, so the verdict stands until that is mended",
+        None => "The verdict clears by itself once most of the rows compared are sound",
+    };
+    steps.push(format!(
+        "<b>A fault</b> of a client, a unit, a sensor, a new version? Roll it back. {clears}."
+    ));
     let name = model.model.as_str();
     steps.push(format!(
         "<b>The new normal</b>, and the model copes? Accept it: <code>{}</code>",

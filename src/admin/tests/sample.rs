@@ -76,6 +76,7 @@ pub(in crate::admin) fn numeric(name: &str, shift: f64) -> FeatureReport {
         state: if drifted { State::Drifted } else { State::Ok },
         drifted: Some(drifted),
         level: if drifted { Level::Alert } else { Level::Ok },
+        obstacle: None,
         since: drifted.then(|| ago(7500)),
         severity: Some(d / 0.1312),
         detectable: Some(0.21),

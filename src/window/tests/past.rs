@@ -39,6 +39,7 @@ fn feature(name: &str, statistic: Option<f64>, drifted: Option<bool>) -> Feature
         state: State::Ok,
         drifted,
         level: Level::Ok,
+        obstacle: None,
         since: None,
         severity: None,
         detectable: None,

@@ -92,3 +92,35 @@ fn the_column_that_drifted_first_is_named_and_the_worst_is_accepted() {
         "{named}"
     );
 }
+
+#[test]
+fn an_alarm_that_nothing_can_clear_now_does_not_promise_to_clear() {
+    let mut report = sample::report();
+    let model = &mut report.models[0];
+    model.features = vec![sample::numeric("a", 0.95), sample::numeric("b", 0.5)];
+    let told = |model: &ModelReport| verdict(model, &ModelHistory::default(), NOW).concat();
+    let clears = "The verdict clears by itself";
+    assert!(told(model).contains(clears));
+    // One column may have too few values; the other still decides.
+    model.features[1].obstacle = Some(State::Insufficient);
+    assert!(told(model).contains(clears));
+    for (obstacle, first) in [
+        (
+            State::LowCoverage,
+            "<b>Too much of the traffic is not read</b>",
+        ),
+        (
+            State::Stale,
+            "<b>No row has come for longer than the main span</b>",
+        ),
+        (State::Insufficient, "<b>Find the cause.</b>"),
+    ] {
+        for feature in &mut model.features {
+            feature.obstacle = Some(obstacle);
+        }
+        let told = told(model);
+        assert!(told.starts_with(first), "{told}");
+        assert!(!told.contains(clears), "{told}");
+        assert!(told.contains("Nothing can be decided now"), "{told}");
+    }
+}

@@ -1,5 +1,4 @@
 use super::*;
-use crate::admin::RecordingStatus;
 
 fn at(seconds: i64) -> String {
     render(

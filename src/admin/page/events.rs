@@ -89,20 +89,24 @@ fn told(what: &Happened, began: Timestamp) -> (Kind, String) {
             };
             (Kind::Deploy, said)
         }
-        Happened::Accepted { column, by, reason } => {
-            let column = column_named(column);
+        Happened::Accepted {
+            columns,
+            by,
+            reason,
+        } => {
+            let columns = listed(columns.iter().map(|column| column_named(column)));
             let (by, reason) = (Escaped(by), Escaped(reason));
-            let said = format!("<b>Accepted</b>: {column} by {by}: “{reason}”");
+            let said = format!("<b>Accepted</b>: {columns} by {by}: “{reason}”");
             (Kind::Accepted, said)
         }
-        Happened::AcceptanceEnded { column, why, by } => {
-            let column = column_named(column);
+        Happened::AcceptanceEnded { columns, why, by } => {
+            let columns = listed(columns.iter().map(|column| column_named(column)));
             let why = why.replace('_', " ");
             let by = match by.is_empty() {
                 true => String::new(),
                 false => format!(" by {}", Escaped(by)),
             };
-            let said = format!("Acceptance of {column} ended: {}{by}", Escaped(&why));
+            let said = format!("Acceptance of {columns} ended: {}{by}", Escaped(&why));
             (Kind::Accepted, said)
         }
         Happened::Gap {
@@ -139,13 +143,23 @@ fn column_named(column: &str) -> String {
     }
 }
 
+/// The first few of many, and how many more.
+fn listed(mut columns: impl ExactSizeIterator<Item = String>) -> String {
+    let named: Vec<String> = columns.by_ref().take(NAMED).collect();
+    match columns.len() {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
 /// Columns that began to drift or no longer do, one entry per check: by their lines, and by the report
 /// where a line does not reach back so far.
 fn changes(history: &ModelHistory, features: &[FeatureReport]) -> Vec<Entry> {
     let mut began: BTreeMap<(Timestamp, bool), Vec<String>> = BTreeMap::new();
     for (name, line) in &history.lines {
         let mut before = None;
-        for point in line.points() {
+        // Accepting drift does not end it, nor does it begin when that ends.
+        for point in line.points().filter(|point| !point.accepted) {
             let Some(drifted) = point.drifted else {
                 continue;
             };
@@ -181,16 +195,12 @@ fn changes(history: &ModelHistory, features: &[FeatureReport]) -> Vec<Entry> {
         }
     }
     let entry = |((time, drifted), columns): ((Timestamp, bool), Vec<String>)| {
-        let more = match columns.len().saturating_sub(NAMED) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let named = columns[..columns.len().min(NAMED)].join(", ");
+        let named = listed(columns.into_iter());
         let (kind, verb) = match drifted {
             true => (Kind::Began, "drifted from here on"),
             false => (Kind::Ended, "no longer drifted"),
         };
-        let html = format!("{named}{more} {verb}");
+        let html = format!("{named} {verb}");
         Entry { time, kind, html }
     };
     began.into_iter().map(entry).collect()

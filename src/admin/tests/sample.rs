@@ -246,6 +246,7 @@ pub(in crate::admin) fn history() -> History {
         let point = move |index: i64| Point {
             time: ago(3600 * (39 - index) + 1900),
             test,
+            accepted: false,
             drifted: (index != 12).then_some(index >= 30 && to > 0.1312),
             statistic: (index != 12).then_some(if index < 30 { from } else { to }),
             threshold: Some(0.1312),
@@ -288,7 +289,7 @@ pub(in crate::admin) fn history() -> History {
             event(
                 3,
                 Happened::Accepted {
-                    column: HOSTILE.to_owned(),
+                    columns: vec![HOSTILE.to_owned()],
                     by: "mira <m>".to_owned(),
                     reason: "a new \"web\" form".to_owned(),
                 },

@@ -18,9 +18,9 @@ use super::{Selection, advice, cards, feature, sign};
 /// Drifted columns shown open from the start.
 const OPEN: usize = 3;
 
-/// Columns drawn at once; a page of hundreds of pictures would be slow to refresh. Any other is
-/// drawn when its link is followed.
-const DRAWN: usize = 50;
+/// Columns drawn at once; a page of hundreds of pictures would be slow to refresh. Of any other its
+/// line is shown, which leads to a page that draws it.
+pub(super) const DRAWN: usize = 50;
 
 /// What a model's section is made of.
 #[derive(Debug, Clone, Copy)]
@@ -156,9 +156,12 @@ fn features(
     for (index, feature) in model.features.iter().enumerate() {
         let bad = matches!(feature.state, State::Drifted | State::TypeChanged);
         let selected = linked(feature);
+        let drawn = selected || index < DRAWN;
+        let link = selection.column(model.model.as_str(), &feature.name).href();
         let shown = feature::Shown {
             open: selected || index == 0 || (bad && index < OPEN),
-            drawn: selected || index < DRAWN,
+            drawn,
+            link: &link,
             selected,
             accepted: (model.accepted.iter())
                 .filter(|a| a.feature == *feature.name)
@@ -166,7 +169,8 @@ fn features(
                 .min(),
             course: {
                 let line = history.lines.get(&feature.name);
-                Course::new(feature, line, model.checked_at, reach)
+                let course = || Course::new(feature, line, model.checked_at, reach);
+                drawn.then(course).flatten()
             },
             events: &history.events,
         };

@@ -74,6 +74,9 @@ impl<'a> Course<'a> {
                 threshold: check.threshold.map(single),
             });
         }
+        // Figures of another test are on another scale.
+        let test = points.last().map(|point| point.test);
+        points.retain(|point| Some(point.test) == test);
         for point in &mut points {
             point.statistic = point.statistic.filter(|figure| figure.is_finite());
             point.threshold = point.threshold.filter(|figure| figure.is_finite());
@@ -448,5 +451,23 @@ mod tests {
                 assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
             }
         }
+    }
+
+    #[test]
+    fn figures_of_another_test_are_not_on_the_same_scale() {
+        let feature = sample::numeric("x", 0.0);
+        let chi2 = |seconds| Point {
+            test: Test::Chi2,
+            threshold: Some(31.4),
+            ..point(seconds, Some(214.0))
+        };
+        let points = [chi2(0), chi2(1), point(2, Some(0.1)), point(3, Some(0.3))];
+        let course = course(&feature, &points);
+        assert_eq!(
+            course.title(),
+            "D of x from 0.1 to 0.3 over 2 checks; drift begins at 0.2"
+        );
+        assert!(course.top < 1.0, "{}", course.top);
+        assert!(!course.picture(&[], "x").contains("214"));
     }
 }

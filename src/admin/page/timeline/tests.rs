@@ -187,3 +187,40 @@ fn what_was_accepted_at_once_is_one_entry_that_names_a_few() {
         assert!(html.contains(told), "{told}\n{html}");
     }
 }
+
+#[test]
+fn drift_that_no_line_shows_the_beginning_of_is_told_by_the_report() {
+    let (yes, no) = (Some(true), Some(false));
+    let deploy = |second: i64| Event {
+        time: Timestamp(second * 1000),
+        what: Happened::Reference {
+            version: String::new(),
+            previous_version: None,
+            hash: None,
+            reference_changed: true,
+            first: false,
+        },
+    };
+    let told = |line: &[Option<bool>], since: i64, events: Vec<Event>| -> Vec<i64> {
+        let history = ModelHistory {
+            events,
+            ..history(&[("a", line)])
+        };
+        let mut feature = crate::admin::tests::sample::numeric("a", 0.5);
+        feature.since = Some(Timestamp(since * 1000));
+        let entries = entries(&history, &[feature]).into_iter();
+        let began = entries.filter(|entry| entry.kind == Kind::Began);
+        began.map(|entry| entry.time.0 / 1000).collect()
+    };
+    // Once, wherever the line shows it.
+    assert_eq!(told(&[no, no, yes, yes], 2, Vec::new()), [2]);
+    // The first verdict of all is drift.
+    assert_eq!(told(&[None, None, yes, yes], 2, Vec::new()), [2]);
+    assert_eq!(told(&[yes, yes], 0, Vec::new()), [0]);
+    // A new reference drifts straight away.
+    assert_eq!(told(&[no, yes, yes, yes], 3, vec![deploy(2)]), [1, 3]);
+    // One test of two began, and the other stands.
+    assert_eq!(told(&[no, yes, yes, yes], 2, Vec::new()), [1]);
+    // The line was thinned where it began.
+    assert_eq!(told(&[yes, yes, yes], -5, Vec::new()), [-5]);
+}

@@ -35,6 +35,7 @@ use crate::drift::history::History;
 use crate::metrics::Metrics;
 
 mod change;
+mod hosts;
 mod page;
 mod respond;
 mod status;
@@ -43,7 +44,11 @@ mod token;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use page::accept_command;
+
 pub use change::{Cause, Change, Changes, Changing, FieldProblem, Refusal};
+pub use hosts::Hosts;
 pub use status::{ModelStatus, RecordingStatus, Status, WindowStatus};
 pub use token::{Token, TokenSource};
 
@@ -87,6 +92,8 @@ pub struct Sources {
     pub settled: watch::Receiver<bool>,
     /// Gathers the status; called per request, so it must be quick.
     pub status: Arc<dyn Fn() -> Status + Send + Sync>,
+    /// The names the full listener answers to.
+    pub hosts: Hosts,
     /// What a request that changes something must show; without one none is obeyed.
     pub token: Arc<ArcSwapOption<Token>>,
     /// Carries out changes.

@@ -1,10 +1,15 @@
 (() => {
   "use strict";
   const EVERY = 5000;
+  // Until the answer begins, and until it has come whole: a large page over a slow line is no silence.
+  const SILENCE = 5000;
+  const LONGEST = 30000;
   const lost = document.getElementById("lost");
   // What the reader opened or closed by hand; everything else follows the server.
   const chosen = new Map();
   let seen = Date.now();
+  let took = 0;
+  let busy = false;
 
   document.addEventListener("click", (event) => {
     const summary = event.target.closest("details[id] > summary");
@@ -45,7 +50,8 @@
     const before = scrollY > 0 ? anchor() : null;
     old.replaceWith(document.adoptNode(main));
     document.title = next.title;
-    document.getElementById("foot").replaceWith(document.adoptNode(next.getElementById("foot")));
+    // The link beside it stays, and with it whoever is there.
+    document.getElementById("facts").replaceWith(document.adoptNode(next.getElementById("facts")));
     if (focused) {
       const around = document.getElementById(focused.id);
       (around?.querySelectorAll(FOCUSABLE)[focused.index] ?? around)?.focus({ preventScroll: true });
@@ -63,27 +69,59 @@
     return selection && !selection.isCollapsed;
   };
 
-  const refresh = async () => {
-    if (document.hidden || reading()) return;
+  const fetched = async () => {
+    const stop = new AbortController();
+    let cause = "does not answer";
+    let timer = setTimeout(() => stop.abort(), SILENCE);
     try {
       const response = await fetch(location.pathname + location.search, {
         cache: "no-store",
-        signal: AbortSignal.timeout(EVERY),
+        signal: stop.signal,
       });
-      if (!response.ok) throw new Error(response.statusText);
-      swap(await response.text());
+      clearTimeout(timer);
+      cause = "answers too slowly";
+      timer = setTimeout(() => stop.abort(), LONGEST);
+      const text = await response.text();
+      cause = response.ok ? "answers with something else than its page" : `answers with status ${response.status}`;
+      if (!response.ok) throw new Error(cause);
+      swap(text);
+    } catch (error) {
+      throw new Error(cause, { cause: error });
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+
+  // Said once for each cause, with a time that stands still; how old the page is is only to be seen.
+  const tell = (cause) => {
+    const clock = new Date(seen).toISOString().slice(11, 19);
+    const why = `driftd ${cause}. What you see is of ${clock} UTC.`;
+    const [said, age] = lost.children;
+    lost.hidden = false;
+    if (said.textContent !== why) said.textContent = why;
+    age.textContent = ` ${Math.round((Date.now() - seen) / 1000)} s old`;
+  };
+
+  const refresh = async () => {
+    if (busy || document.hidden || reading()) return;
+    busy = true;
+    const begun = Date.now();
+    try {
+      await fetched();
       seen = Date.now();
       lost.hidden = true;
-    } catch {
-      const seconds = Math.round((Date.now() - seen) / 1000);
-      lost.textContent = `driftd does not answer. What you see is ${seconds} s old.`;
-      lost.hidden = false;
+      for (const part of lost.children) part.textContent = "";
+    } catch (error) {
+      tell(error.message);
     }
+    took = Date.now() - begun;
+    busy = false;
   };
 
   const tick = async () => {
     await refresh();
-    setTimeout(tick, EVERY);
+    // What takes long is asked for less often.
+    setTimeout(tick, Math.max(EVERY, 4 * took));
   };
   document.querySelector("[data-selected]")?.scrollIntoView({ block: "start" });
   // Asked to stand still.

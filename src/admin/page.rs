@@ -10,13 +10,12 @@ use sha2::{Digest, Sha256};
 
 use crate::drift::Report;
 use crate::drift::history::{History, ModelHistory};
-use crate::drift::report::Level;
 use crate::timestamp::Timestamp;
 
 use super::status::Status;
 
-use self::text::Escaped;
-use self::tone::Tone;
+use self::text::{Encoded, Escaped};
+use self::tone::{Standing, Tone};
 
 mod advice;
 mod axis;
@@ -32,6 +31,9 @@ mod tone;
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+pub(crate) use self::advice::accept as accept_command;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -73,12 +75,13 @@ pub(super) fn render(
     now: Timestamp,
 ) -> String {
     let mut main = String::new();
-    overview(&mut main, report);
+    overview(&mut main, report, status, now);
     let unknown = ModelHistory::default();
     for (index, model) in report.models.iter().enumerate() {
         let facts = model::Facts {
             status: status.models.iter().find(|s| s.model == model.model),
             recording: &status.recording,
+            overdue: status.overdue(model.checked_at, now),
             history: history.models.get(index).map_or(&unknown, |known| known),
             selection,
             now,
@@ -91,13 +94,43 @@ pub(super) fn render(
             .iter()
             .all(|model| model.model != waiting.model)
         {
-            model::render_unchecked(&mut main, waiting, &status.recording, now);
+            let overdue = status.overdue(None, now);
+            model::render_unchecked(&mut main, waiting, &status.recording, overdue, now);
         }
     }
     if report.models.is_empty() && status.models.is_empty() {
         main.push_str("<section class=\"model\"><h2>No models</h2></section>");
     }
-    let title = title(report);
+    let title = title(report, status, now);
+    let paused = selection.paused;
+    let reload = match paused {
+        true => String::new(),
+        false => format!(
+            "<noscript><meta http-equiv=\"refresh\" content=\"{RELOAD_SECONDS}\"></noscript>\n"
+        ),
+    };
+    let still = if paused { " data-still" } else { "" };
+    let home = selection.all().href();
+    let foot = foot(status, selection, now);
+    // Every address is relative: the page may stand below a path of somebody else's.
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <title>{title}</title>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <link rel=\"icon\" href=\"data:,\">\n\
+         {reload}\
+         <style>{STYLE}</style>\n</head>\n<body>\n\
+         <header class=\"top\"><h1><a href=\"{home}\">driftd</a></h1>\
+         <nav aria-label=\"Raw data\"><a href=\"api/v1/drift\">Drift&nbsp;JSON</a>\
+         <a href=\"api/v1/status\">Status&nbsp;JSON</a><a href=\"metrics\">Metrics</a></nav>\
+         </header>\n<p id=\"lost\" hidden><span role=\"alert\"></span><span aria-hidden=\"true\"></span></p>\n\
+         <main id=\"main\"{still}>\n{main}\n</main>\n{foot}\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
+    )
+}
+
+/// What answers, and whether the page follows it.
+fn foot(status: &Status, selection: &Selection, now: Timestamp) -> String {
     let version = Escaped(&status.version);
     let listen = Escaped(&status.listen);
     let uptime = text::span(std::time::Duration::from_secs_f64(
@@ -108,45 +141,31 @@ pub(super) fn render(
     });
     let at = now.to_string();
     let clock = at.get(11..19).unwrap_or(&at);
-    let paused = selection.paused;
-    let reload = match paused {
-        true => String::new(),
-        false => format!(
-            "<noscript><meta http-equiv=\"refresh\" content=\"{RELOAD_SECONDS}\"></noscript>\n"
-        ),
+    let (does, change) = match selection.paused {
+        true => ("does not update itself", "resume"),
+        false => ("updates itself", "stop that"),
     };
-    let still = if paused { " data-still" } else { "" };
-    let updates = match paused {
-        true => "does not update itself: <a href=\"/\">resume</a>",
-        false => "updates itself: <a href=\"/?updates=off\">stop that</a>",
+    let other = Selection {
+        paused: !selection.paused,
+        ..selection.clone()
     };
+    let other = other.href();
     format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <title>{title}</title>\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <link rel=\"icon\" href=\"data:,\">\n\
-         {reload}\
-         <style>{STYLE}</style>\n</head>\n<body>\n\
-         <header class=\"top\"><h1><a href=\"/\">driftd</a></h1>\
-         <nav aria-label=\"Raw data\"><a href=\"/api/v1/drift\">Drift&nbsp;JSON</a>\
-         <a href=\"/api/v1/status\">Status&nbsp;JSON</a><a href=\"/metrics\">Metrics</a></nav>\
-         </header>\n<p id=\"lost\" role=\"alert\" hidden></p>\n<main id=\"main\"{still}>\n{main}\n\
-         </main>\n<footer id=\"foot\">driftd {version} on {listen} · up {uptime}{window} · as of {clock} UTC · \
-         {updates}</footer>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
+        "<footer id=\"foot\"><span id=\"facts\">driftd {version} on {listen} · up {uptime}{window} · as \
+         of {clock} UTC</span> · {does}: <a href=\"{other}\">{change}</a></footer>"
     )
 }
 
 /// With several models: what holds for each, as links.
-fn overview(html: &mut String, report: &Report) {
+fn overview(html: &mut String, report: &Report, status: &Status, now: Timestamp) {
     if report.models.len() < 2 {
         return;
     }
     html.push_str("<nav class=\"models\" aria-label=\"Models\"><ul>");
     for model in &report.models {
         let name = model.model.as_str();
-        let tone = Tone::of(model.state, model.level);
-        let word = tone::word(model.state, model.level);
+        let overdue = status.overdue(model.checked_at, now).is_some();
+        let Standing { tone, word } = Standing::of(model, overdue);
         let _ = write!(
             html,
             "<li class=\"tone-{}\"><a href=\"#m-{name}\">{}<b>{name}</b> <span>{word}</span></a></li>",
@@ -157,20 +176,27 @@ fn overview(html: &mut String, report: &Report) {
     html.push_str("</ul></nav>");
 }
 
-/// The title says what a glance at the tab should: how many models need a look.
-fn title(report: &Report) -> String {
-    let loud = |level| {
-        report
-            .models
-            .iter()
-            .filter(|model| model.level == level)
-            .count()
-    };
-    match (loud(Level::Alert), loud(Level::Warn)) {
-        (0, 0) => "driftd".to_owned(),
-        (0, warnings) => format!("({warnings}) Early warning · driftd"),
-        (alerts, _) => format!("({alerts}) Drift · driftd"),
-    }
+/// The title says what a glance at the tab should: how many models need a look, the worst first.
+fn title(report: &Report, status: &Status, now: Timestamp) -> String {
+    let tones: Vec<Tone> = (report.models.iter())
+        .map(|model| Standing::of(model, status.overdue(model.checked_at, now).is_some()).tone)
+        .collect();
+    let of = |wanted: Tone| tones.iter().filter(|tone| **tone == wanted).count();
+    let unchecked = status.models.len().saturating_sub(report.models.len());
+    let down = status
+        .models
+        .iter()
+        .filter(|m| m.upstream_up == Some(false));
+    let counts = [
+        (down.count(), "Upstream down"),
+        (of(Tone::Drift), "Drift"),
+        (of(Tone::Look), "To look at"),
+        (of(Tone::Unknown) + unchecked, "No verdict"),
+    ];
+    let told = counts.into_iter().filter(|(count, _)| *count > 0);
+    let mut title: String = told.map(|(n, what)| format!("({n}) {what} · ")).collect();
+    title.push_str("driftd");
+    title
 }
 
 /// The sign of a tone; the word beside it says the same.
@@ -199,6 +225,35 @@ impl Selection {
             }
         }
         selection
+    }
+
+    /// One column, shown as this is.
+    fn column(&self, model: &str, feature: &str) -> Self {
+        Self {
+            model: Some(model.to_owned()),
+            feature: Some(feature.to_owned()),
+            paused: self.paused,
+        }
+    }
+
+    /// Everything, shown as this is.
+    fn all(&self) -> Self {
+        Self {
+            paused: self.paused,
+            ..Self::default()
+        }
+    }
+
+    /// Its address, relative to the page's own; escaped.
+    fn href(&self) -> String {
+        let named = [("model", &self.model), ("feature", &self.feature)];
+        let mut parts: Vec<String> = (named.into_iter())
+            .filter_map(|(key, value)| Some(format!("{key}={}", Encoded(value.as_ref()?))))
+            .collect();
+        if self.paused {
+            parts.push("updates=off".to_owned());
+        }
+        format!("?{}", parts.join("&amp;"))
     }
 
     /// Whether this model is pointed at. A feature alone points at it in every model.

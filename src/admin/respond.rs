@@ -60,11 +60,29 @@ where
         // Where it takes longer, or never comes, what there is must do.
         drop(tokio::time::timeout(SETTLING, waiting).await);
     }
+    let health = matches!(request.uri().path(), "/livez" | "/readyz");
+    let refused = sources.hosts.refused(&request);
+    if let Some(name) = refused.filter(|_| routes == Routes::Full && !health) {
+        return misdirected(&name);
+    }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     if !reads && routes == Routes::Full && change::is_change(request.uri().path()) {
         return change::respond(request, sources).await;
     }
     read(&request, routes, sources)
+}
+
+/// Answers a request for a name that is not this listener's.
+fn misdirected(name: &str) -> Response<Full<Bytes>> {
+    let error = format!(
+        "this listener is for its own machine and does not answer to the name {name:?}: ask for an \
+         address or localhost, or set external_url to where people reach the page"
+    );
+    let refusal = Refusal {
+        error: &error,
+        routes: &[],
+    };
+    json(StatusCode::MISDIRECTED_REQUEST, &refusal)
 }
 
 /// Answers a request that changes nothing. Its body, if any, is never read.

@@ -1,11 +1,20 @@
 //! What `/api/v1/status` says and the page shows beside the verdicts.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::metrics::tap::TapSnapshot;
 use crate::metrics::traffic::Summary;
 use crate::model::ModelName;
 use crate::timestamp::Timestamp;
+
+/// How long a model may go without a check beyond [`MISSED`] intervals: as long as the alert
+/// `DriftdNoCheck` allows.
+const GRACE: Duration = Duration::from_secs(600);
+
+/// Intervals that may pass without a check.
+const MISSED: f64 = 5.0;
 
 /// The process.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -16,6 +25,8 @@ pub struct Status {
     pub started_at: Timestamp,
     /// Seconds since then.
     pub uptime_seconds: f64,
+    /// Seconds between two checks.
+    pub check_interval_seconds: f64,
     /// Address that takes traffic.
     pub listen: String,
     /// Address of this API.
@@ -73,6 +84,23 @@ pub struct WindowStatus {
     pub oldest: Option<Timestamp>,
     /// When the newest row was served.
     pub newest: Option<Timestamp>,
+}
+
+// === impl Status ===
+
+impl Status {
+    /// How long ago a model was checked, where that is so long that its verdict is an old one; of one
+    /// that was never checked, how long the process waits for that.
+    pub(super) fn overdue(
+        &self,
+        checked_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Option<Duration> {
+        let missed = Duration::try_from_secs_f64(MISSED * self.check_interval_seconds);
+        let limit = GRACE.saturating_add(missed.unwrap_or(Duration::MAX));
+        let passed = now.since(checked_at.unwrap_or(self.started_at));
+        (passed > limit).then_some(passed)
+    }
 }
 
 // === impl RecordingStatus ===

@@ -52,6 +52,7 @@ async fn served(routes: Routes) -> Served {
         ready: Arc::new(move || asked.lock().unwrap().clone()),
         settled: tokio::sync::watch::channel(true).1,
         status: Arc::new(sample::status),
+        hosts: Hosts::of(std::net::Ipv4Addr::LOCALHOST.into(), None),
         token: Arc::clone(&token),
         changes: {
             let asked = Arc::clone(&changes);
@@ -86,7 +87,7 @@ impl Served {
 
     async fn ask(&self, method: &str, target: &str) -> String {
         self.raw(&format!(
-            "{method} {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+            "{method} {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
         ))
         .await
     }
@@ -186,6 +187,32 @@ async fn refuses_what_it_does_not_serve() {
 }
 
 #[tokio::test]
+async fn a_name_of_somebody_else_is_not_answered() {
+    let served = served(Routes::Full).await;
+    let ask = async |line: &str, host: &str| {
+        let request = format!("{line} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        served.raw(&request).await
+    };
+    for line in [
+        "GET /",
+        "GET /api/v1/drift",
+        "GET /metrics",
+        "POST /api/v1/accept",
+        "GET /no",
+    ] {
+        let response = ask(line, "evil.example:9464").await;
+        assert!(response.starts_with("HTTP/1.1 421 "), "{line}: {response}");
+        assert!(body(&response).contains("evil.example:9464"), "{response}");
+        let response = ask(line, "localhost:9464").await;
+        assert!(!response.starts_with("HTTP/1.1 421 "), "{line}: {response}");
+    }
+    for path in ["/livez", "/readyz"] {
+        let response = ask(&format!("GET {path}"), "evil.example").await;
+        assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    }
+}
+
+#[tokio::test]
 async fn a_listener_for_metrics_shows_no_more() {
     let served = served(Routes::MetricsOnly).await;
     assert!(
@@ -205,7 +232,7 @@ async fn a_listener_for_metrics_shows_no_more() {
 async fn shutdown_ends_idle_connections() {
     let served = served(Routes::Full).await;
     let mut idle = TcpStream::connect(served.addr).await.unwrap();
-    idle.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
+    idle.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .await
         .unwrap();
     let mut first = [0; 12];

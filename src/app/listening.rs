@@ -54,6 +54,7 @@ pub(super) fn sources(
     changes: Changes,
 ) -> Result<Arc<admin::Sources>, Error> {
     let (gauges, status) = (Arc::clone(status), Arc::clone(status));
+    let (address, external_url) = (status.addresses.admin, status.external_url.clone());
     let metrics = Metrics::new(crate::metrics::Sources {
         traffic: Arc::clone(&status.traffic),
         tap: Arc::clone(&status.monitoring.counters),
@@ -69,6 +70,7 @@ pub(super) fn sources(
         ready: Arc::new(ready),
         settled: status.monitoring.settled.subscribe(),
         status: Arc::new(move || status.status()),
+        hosts: admin::Hosts::of(address.ip(), external_url.as_deref()),
         token,
         changes,
     }))

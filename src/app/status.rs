@@ -107,6 +107,7 @@ impl StatusSource {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: self.started,
             uptime_seconds: Timestamp::now().since(self.started).as_secs_f64(),
+            check_interval_seconds: self.check_interval.as_secs_f64(),
             listen: self.addresses.proxy.to_string(),
             admin: self.addresses.admin.to_string(),
             window_bytes: self.monitoring.window.get().map(Window::bytes),

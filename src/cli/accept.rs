@@ -252,7 +252,52 @@ fn understood(answer: &str) -> anyhow::Result<Value> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
+    use super::super::{Cli, Command};
     use super::*;
+
+    #[test]
+    fn the_command_the_page_shows_is_understood_whatever_the_names() {
+        let names = [
+            ("iris", "petal_width"),
+            ("-iris", "-dash"),
+            ("--model", "--feature"),
+            ("m", "-it's \"a\" $HOME `b` <c>"),
+            ("m", "größe 😀"),
+        ];
+        for (model, feature) in names {
+            let shown = crate::admin::accept_command(model, feature);
+            let shown = [
+                ("&quot;", "\""),
+                ("&#39;", "'"),
+                ("&lt;", "<"),
+                ("&gt;", ">"),
+            ]
+            .iter()
+            .fold(shown, |text, (from, to)| text.replace(from, to));
+            let printed = std::process::Command::new("sh")
+                .args([
+                    "-c",
+                    &format!("printf '%s\\0' {}", shown.replace("&amp;", "&")),
+                ])
+                .output()
+                .unwrap();
+            let words = String::from_utf8(printed.stdout).unwrap();
+            let words = words.trim_end_matches('\0').split('\0');
+            let Ok(Cli {
+                command: Command::Accept(args),
+            }) = Cli::try_parse_from(words)
+            else {
+                panic!("{shown}");
+            };
+            assert_eq!(
+                (&*args.model, args.feature.as_deref()),
+                (model, Some(feature))
+            );
+            assert_eq!(args.length.as_deref(), Some("7d"));
+        }
+    }
 
     #[test]
     fn a_refusal_is_told_whole() {

@@ -41,6 +41,9 @@ pub struct Alarms {
     pub standing: BTreeMap<AlarmKey, Alarm>,
     /// When the main span was first decided over with this reference; `None` before.
     pub began: Option<Timestamp>,
+    /// The significance each test had when a span was last decided over: thresholds stand still until
+    /// the next decision.
+    pub alphas: BTreeMap<SpanName, f64>,
     /// What is known of all rows since the reference; `None` where nothing is.
     pub since: Option<Saved>,
 }

@@ -243,6 +243,10 @@ impl<'a> ModelCheck<'a> {
             self.alarms.evaluated_at = main.at;
             self.alarms.began = self.alarms.began.or(main.at);
         }
+        let alphas = decided
+            .iter()
+            .filter_map(|(name, last)| Some((*name, last.alpha?)));
+        self.alarms.alphas.extend(alphas);
         let cause = self.wrong_wiring();
         Checked {
             report: self.report(cause),

@@ -3,11 +3,14 @@
 
 use super::accept::Acceptance;
 use super::measure::Measurement;
-use super::picture::{Picture, Share};
 use super::report::{CheckReport, FeatureReport, Level, SpanName, State, Test};
 use super::season::Against;
 use crate::feature::Role;
 use crate::timestamp::Timestamp;
+
+mod change;
+
+use change::change;
 
 /// A number for people: four significant digits, plain notation where it is short.
 #[must_use]
@@ -60,7 +63,10 @@ pub fn column(name: &str, state: State, checks: &[CheckReport], measured: &Measu
     match state {
         State::Drifted => {
             let drifted = of_main().filter(|check| check.state == State::Drifted);
-            let changes: Vec<String> = drifted.map(|check| change(check, measured)).collect();
+            let mut drifted: Vec<&CheckReport> = drifted.collect();
+            drifted.sort_by_key(|check| check.statistic.is_none());
+            let changes = drifted.iter().map(|check| change(check, measured));
+            let changes: Vec<String> = changes.collect();
             let left_out = left_out(measured, &changes);
             format!("{name} has drifted: {}{left_out}.", changes.join("; "))
         }
@@ -119,6 +125,29 @@ pub fn further(mut sentence: String, more: &str) -> String {
     let end = sentence.trim_end_matches('.').len();
     sentence.truncate(end);
     format!("{sentence}; {more}.")
+}
+
+/// Why a verdict stands from before: what keeps anything from being decided now, as the end of a
+/// sentence. `values` are those there and the rows they are of.
+#[must_use]
+pub fn stands(
+    obstacle: State,
+    coverage: Option<f64>,
+    (present, rows): (usize, usize),
+    min_rows: usize,
+) -> String {
+    let why = match (obstacle, coverage) {
+        (State::LowCoverage, Some(coverage)) => format!(
+            "only {} of the exchanges can be read and stored now",
+            percent(coverage)
+        ),
+        (State::Stale, _) => "no row has come for longer than the span compared".to_owned(),
+        _ if present < rows => {
+            format!("{present} of {rows} rows hold a value now, and a check needs {min_rows}")
+        }
+        _ => format!("{rows} of the {min_rows} rows a check needs are there now"),
+    };
+    format!("this stands from before: {why}")
 }
 
 /// Why a column cannot be judged for want of rows.
@@ -276,56 +305,6 @@ pub fn accepted(name: &str, checks: &[CheckReport], acceptances: &[&Acceptance])
     )
 }
 
-/// What one drifted test says.
-fn change(check: &CheckReport, measured: &Measurement) -> String {
-    let p = check
-        .log10_p
-        .map_or_else(String::new, |p| format!("p = {}", p_value(p)));
-    let statistic = check.statistic.map_or_else(String::new, figure);
-    let share = |count: usize| percent(count as f64 / measured.rows.max(1) as f64);
-    match check.test {
-        Test::Missing => {
-            let before = before(check, measured);
-            format!("{} missing{before} ({p})", share(measured.missing))
-        }
-        Test::Type => format!("{} of another type ({p})", share(measured.mistyped)),
-        Test::Range => {
-            let outside = percent(check.statistic.unwrap_or(0.0));
-            format!("{outside} lie beyond everything in the reference ({p})")
-        }
-        _ => match (
-            &measured.description.picture,
-            &measured.description.quantiles,
-        ) {
-            (Some(Picture::Ecdf { gap: Some(gap), .. }), Some(quantiles)) => {
-                let moved = moved(measured.description.shift);
-                format!(
-                    "{} of rows are at most {}, {} in the reference; median {} → {}{moved} (D = {statistic}, {p})",
-                    percent(gap.current),
-                    figure(gap.location),
-                    percent(gap.reference),
-                    figure(quantiles.reference.p50),
-                    figure(quantiles.current.p50),
-                )
-            }
-            (Some(Picture::Shares(shares)), _) => match most_moved(shares) {
-                Some(share) => format!(
-                    "{} of rows are {}, {} in the reference (χ² = {statistic}, {p})",
-                    percent(share.current),
-                    if share.group {
-                        share.name.clone()
-                    } else {
-                        format!("{:?}", share.name)
-                    },
-                    percent(share.reference),
-                ),
-                None => format!("χ² = {statistic}, {p}"),
-            },
-            _ => format!("{} = {statistic}, {p}", sign(check)),
-        },
-    }
-}
-
 /// What all rows since the reference say, where it is other than the main span.
 fn slowly(checks: &[CheckReport]) -> String {
     let drifted = |check: &&CheckReport| check.test == Test::Slow && check.drifted == Some(true);
@@ -337,28 +316,6 @@ fn slowly(checks: &[CheckReport]) -> String {
             check.n_current
         )
     })
-}
-
-/// The share of missing values in the reference.
-fn before(check: &CheckReport, measured: &Measurement) -> String {
-    let present = measured.main().n_reference;
-    let missing = check.n_reference.saturating_sub(present);
-    let share = missing as f64 / check.n_reference.max(1) as f64;
-    format!(", {} in the reference", percent(share))
-}
-
-/// How far the mean has moved, where it is worth a word.
-fn moved(shift: Option<f64>) -> String {
-    match shift {
-        Some(shift) if shift.abs() >= 0.05 => {
-            let way = if shift > 0.0 { "up" } else { "down" };
-            format!(
-                ", mean {way} {} σ",
-                figure((shift.abs() * 100.0).round() / 100.0)
-            )
-        }
-        _ => String::new(),
-    }
 }
 
 /// What of the rows was not compared, where it is much and not told already.
@@ -387,11 +344,6 @@ fn closeness(check: &CheckReport) -> String {
         Some(threshold) => format!("{sign} = {statistic}, below {}", figure(threshold)),
         None => format!("{sign} = {statistic}"),
     }
-}
-
-fn most_moved(shares: &[Share]) -> Option<&Share> {
-    let moved = |share: &Share| (share.current - share.reference).abs();
-    shares.iter().max_by(|a, b| moved(a).total_cmp(&moved(b)))
 }
 
 /// Up to five names, and how many more.

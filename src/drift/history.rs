@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::timestamp::Timestamp;
 
-use super::report::{ModelReport, SpanName, Test};
+use super::report::{ModelReport, SpanName, State, Test};
 
 /// Events kept of each kind, the newest.
 pub const MOST_EVENTS: usize = 20;
@@ -66,6 +66,8 @@ pub struct Point {
     pub test: Test,
     /// Whether any test of the main span said drifted; `None` where no verdict could be given.
     pub drifted: Option<bool>,
+    /// Whether it differs as was accepted: neither drift nor the end of it.
+    pub accepted: bool,
     /// The test's statistic; single precision is more than a picture shows.
     pub statistic: Option<f32>,
     /// The smallest statistic that would have been drift.
@@ -99,17 +101,17 @@ pub enum Happened {
     },
     /// A person accepted drift as the new normal.
     Accepted {
-        /// The column.
-        column: String,
+        /// The columns, none twice; an empty name stands for all of them together.
+        columns: Vec<String>,
         /// Who.
         by: String,
         /// Why.
         reason: String,
     },
-    /// That ended.
+    /// That ended, of all these columns at once.
     AcceptanceEnded {
-        /// The column.
-        column: String,
+        /// The columns, as they were accepted.
+        columns: Vec<String>,
         /// Why, as the window words it.
         why: String,
         /// Who took it back, where somebody did.
@@ -183,6 +185,7 @@ impl ModelHistory {
                 time,
                 test: check.test,
                 drifted: feature.drifted,
+                accepted: feature.state == State::Accepted,
                 statistic: check.statistic.map(single),
                 threshold: check.threshold.map(single),
             };
@@ -222,7 +225,8 @@ impl ModelHistory {
     /// The checks on either side of a verdict that changed.
     fn turns(&self) -> BTreeSet<Timestamp> {
         let pairs = self.lines.values().flat_map(|line| line.points.windows(2));
-        let changed = pairs.filter(|pair| pair[0].drifted != pair[1].drifted);
+        let verdict = |point: &Point| (point.drifted, point.accepted);
+        let changed = pairs.filter(|pair| verdict(&pair[0]) != verdict(&pair[1]));
         changed.flatten().map(|point| point.time).collect()
     }
 }
@@ -259,6 +263,7 @@ mod tests {
             time: Timestamp(time),
             test: Test::Ks,
             drifted: Some(false),
+            accepted: false,
             statistic: Some(0.1),
             threshold: Some(0.2),
         }

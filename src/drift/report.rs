@@ -113,6 +113,10 @@ pub struct FeatureReport {
     pub drifted: Option<bool>,
     /// How loud to be about it.
     pub level: Level,
+    /// Why nothing can be decided about it now, where its drift stands from before; not part of the
+    /// JSON.
+    #[serde(skip)]
+    pub obstacle: Option<State>,
     /// Since when it has been drifted.
     pub since: Option<Timestamp>,
     /// Statistic over threshold: 1 is where drift begins.

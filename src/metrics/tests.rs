@@ -60,6 +60,7 @@ fn feature(name: &str) -> FeatureReport {
         state: State::Drifted,
         drifted: Some(true),
         level: Level::Alert,
+        obstacle: None,
         since: Some(NOW),
         severity: Some(2.5),
         detectable: None,
@@ -83,6 +84,7 @@ fn unknown(name: &str) -> FeatureReport {
     FeatureReport {
         state: State::Insufficient,
         drifted: None,
+        obstacle: None,
         since: None,
         mistyped: None,
         missing: None,

@@ -14,8 +14,7 @@ pub(super) fn restore(window: &Window, models: &[Watched]) -> History {
     History {
         models: models
             .map(|(index, watched)| {
-                let columns = watched.schema.columns().iter();
-                let columns: Vec<Arc<str>> = columns.map(|c| Arc::clone(&c.name)).collect();
+                let columns = columns(watched);
                 // What cannot be read back begins anew; nothing is decided by it.
                 let decisions = window.decisions(index, &columns).unwrap_or_else(|error| {
                     tracing::warn!(%error, model = %watched.name, "History not read back");
@@ -28,6 +27,25 @@ pub(super) fn restore(window: &Window, models: &[Watched]) -> History {
             })
             .collect(),
     }
+}
+
+/// What the reports of a model tell of, one line each: every track, and the columns that have none.
+fn columns(watched: &Watched) -> Vec<Arc<str>> {
+    let columns = watched.schema.columns();
+    let live = watched.live.as_ref();
+    let tracks = live.map_or_else(Vec::new, |live| live.reference.tracks());
+    let mut compared = vec![false; columns.len()];
+    let mut names: Vec<Arc<str>> = Vec::with_capacity(tracks.len());
+    for track in tracks {
+        compared[track.column] = true;
+        names.push(Arc::from(track.name(&columns[track.column].name)));
+    }
+    let left = columns
+        .iter()
+        .zip(compared)
+        .filter(|(_, compared)| !compared);
+    names.extend(left.map(|(column, _)| Arc::clone(&column.name)));
+    names
 }
 
 /// Takes in what is new of a model: the `decided` report, if this check decided, and events.

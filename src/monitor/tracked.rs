@@ -37,10 +37,11 @@ pub(super) struct Tracked {
 
 impl Tracked {
     pub(super) fn new(mut watched: Watched, coverage: Coverage, now: Timestamp) -> Self {
+        let alpha = |name| watched.alarms.alphas.get(&name).copied();
         let main = Decided {
             at: watched.alarms.evaluated_at,
             row: watched.alarms.evaluated_row,
-            alpha: None,
+            alpha: alpha(SpanName::Main),
         };
         let newest = watched.live.as_ref().map_or(0, |live| {
             let spans = live.spans();
@@ -55,7 +56,7 @@ impl Tracked {
             Some(_) => Decided {
                 at: Some(now),
                 row: newest,
-                alpha: None,
+                alpha: alpha(SpanName::Fast),
             },
             None => main,
         };

@@ -39,6 +39,7 @@ fn feature(name: &str, level: Level) -> FeatureReport {
         state: State::Drifted,
         drifted: Some(level > Level::Ok),
         level,
+        obstacle: None,
         since: Some(NOW),
         severity: Some(2.5),
         detectable: None,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _};
+use serde::Deserialize;
 
 use crate::drift::alarm::{Alarm, AlarmKey, Alarms};
 use crate::drift::report::{CheckReport, ModelReport, SpanName, Test};
@@ -119,8 +120,7 @@ pub(super) fn save_alarms(
             number,
             alarms.evaluated_at.map(|time| time.0),
             alarms.evaluated_row,
-            // Numbers and lists of them: there is nothing JSON cannot say.
-            serde_json::to_string(&(alarms.began.map(|time| time.0), &alarms.since)).ok(),
+            learnt(alarms),
         ))?;
     let mut statement =
         connection.prepare_cached("INSERT INTO alarm_data VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
@@ -137,6 +137,30 @@ pub(super) fn save_alarms(
         ))?;
     }
     Ok(())
+}
+
+/// What is learnt from traffic, as it is stored: when the main span was first decided over, all rows
+/// since the reference, and the significance of each span's last decision.
+#[derive(Debug, Default, Deserialize)]
+struct Learnt(Option<i64>, Option<Saved>, Vec<(String, f64)>);
+
+/// The same as JSON.
+fn learnt(alarms: &Alarms) -> Option<String> {
+    let began = alarms.began.map(|time| time.0);
+    let alphas: Vec<(&str, f64)> = (alarms.alphas.iter())
+        .map(|(span, alpha)| (span.as_str(), *alpha))
+        .collect();
+    // Numbers, words and lists of them: there is nothing JSON cannot say.
+    serde_json::to_string(&(began, &alarms.since, alphas)).ok()
+}
+
+fn read_learnt(text: &str) -> Option<Learnt> {
+    // Before the significance was stored, it was two values.
+    let before = |_| {
+        let (began, since) = serde_json::from_str(text)?;
+        Ok::<_, serde_json::Error>(Learnt(began, since, Vec::new()))
+    };
+    serde_json::from_str(text).or_else(before).ok()
 }
 
 /// Forgets the alarms of a model; what led to them stays in the history.
@@ -162,14 +186,16 @@ pub(super) fn alarms(connection: &Connection, number: i64) -> rusqlite::Result<A
         .optional()?;
     let (evaluated_at, evaluated_row, since) = evaluated.unwrap_or((None, 0, None));
     // What cannot be read is learnt anew.
-    let learnt: Option<(Option<i64>, Option<Saved>)> =
-        since.and_then(|text| serde_json::from_str(&text).ok());
-    let (began, since) = learnt.unwrap_or_default();
+    let Learnt(began, since, alphas) = since
+        .and_then(|text| read_learnt(&text))
+        .unwrap_or_default();
+    let alphas = (alphas.iter()).filter_map(|(span, alpha)| Some((span_named(span)?, *alpha)));
     let mut alarms = Alarms {
         evaluated_at: evaluated_at.map(Timestamp),
         evaluated_row,
         began: began.map(Timestamp),
         since,
+        alphas: alphas.collect(),
         ..Alarms::default()
     };
     let mut statement = connection.prepare(
@@ -227,4 +253,20 @@ pub(super) fn test_named(word: &str) -> Option<Test> {
 /// The span a stored word stands for.
 pub(super) fn span_named(word: &str) -> Option<SpanName> {
     SpanName::ALL.into_iter().find(|span| span.as_str() == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_older_driftd_learnt_is_read() {
+        let saved = r#"{"rows":3,"newest":3,"tracks":[]}"#;
+        let Learnt(began, since, alphas) = read_learnt(&format!("[5,{saved}]")).unwrap();
+        assert_eq!((began, alphas), (Some(5), Vec::new()));
+        assert!(since.is_some());
+        let Learnt(.., alphas) = read_learnt(r#"[null,null,[["main",0.25]]]"#).unwrap();
+        assert_eq!(alphas, [("main".to_owned(), 0.25)]);
+        assert!(read_learnt("[5]").is_none() && read_learnt("{}").is_none());
+    }
 }

@@ -22,7 +22,7 @@ pub(super) fn post(admin: SocketAddr, path: &str, body: &str) -> (u16, Value) {
     let length = body.len();
     write!(
         stream,
-        "POST {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\nauthorization: Bearer {TOKEN}\r\n\
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {TOKEN}\r\n\
          content-length: {length}\r\n\r\n{body}"
     )
     .unwrap();

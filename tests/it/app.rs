@@ -229,7 +229,7 @@ pub(super) fn exchange(address: SocketAddr, line: &str, body: &str) -> String {
     let length = body.len();
     write!(
         stream,
-        "{line} HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        "{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
     )
     .unwrap();
     let mut answer = String::new();

@@ -40,6 +40,9 @@ mod learning;
 #[cfg(feature = "otlp")]
 mod otlp;
 
+/// What is shown of before a restart.
+mod past;
+
 /// What is printed to nobody.
 mod pipe;
 /// Profiles of references, by the binary itself.

@@ -19,6 +19,7 @@ from processes import REFERENCE_DATA, wait_until
 from test_table_flask import FLIGHTS, reference
 
 DRIFT = {"every": "1s", "current": "300 rows", "fast": "off", "min_rows": 300}
+TOKEN = "a-token-of-the-tests-of-the-page"
 BARE = {"name": "bare", "paths": ["/bare"], "features": ["x", "y"]}
 
 VIEWS = {
@@ -54,7 +55,7 @@ def watched(iris_app_sync, table_app, tmp_path_factory):
             FLIGHTS | {"upstream": table_app.url},
             BARE,
         ]
-        return Driftd(directory, config_text(iris_app_sync.url, models, DRIFT))
+        return Driftd(directory, config_text(iris_app_sync.url, models, DRIFT, admin_token=TOKEN))
 
     def send_iris(driftd, sent):
         for row in sent:
@@ -297,10 +298,11 @@ def test_the_keyboard_reaches_everything_in_order(watched, chromium):
     assert (details.get_attribute("open") is None) != (before is None)
 
 
-def test_an_update_leaves_the_keyboard_where_it_is(watched, chromium):
+@pytest.mark.parametrize("place", ['section[data-model="iris"] article .next a', "#foot a"])
+def test_an_update_leaves_the_keyboard_where_it_is(watched, chromium, place):
     look(chromium)
     chromium.get(f"{watched.page}/")
-    link = chromium.find_element(By.CSS_SELECTOR, 'section[data-model="iris"] article .next a')
+    link = chromium.find_element(By.CSS_SELECTOR, place)
     href = link.get_attribute("href")
     chromium.execute_script(
         "window.old = document.getElementById('main'); arguments[0].focus()", link
@@ -312,6 +314,42 @@ def test_an_update_leaves_the_keyboard_where_it_is(watched, chromium):
     wait_until(updated, 30, "an update")
     assert chromium.switch_to.active_element.get_attribute("href") == href
     assert errors(chromium) == []
+
+
+def test_a_lost_driftd_is_announced_once(watched, chromium):
+    look(chromium)
+    chromium.get(f"{watched.page}/")
+    chromium.execute_script(
+        "window.said = [];"
+        "const alert = document.querySelector('[role=alert]');"
+        "new MutationObserver(() => window.said.push(alert.textContent))"
+        ".observe(alert, { childList: true, characterData: true, subtree: true })"
+    )
+
+    def offline(lost):
+        conditions = {"offline": lost, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        chromium.execute_cdp_cmd("Network.enable", {})
+        chromium.execute_cdp_cmd("Network.emulateNetworkConditions", conditions)
+
+    def banner():
+        return chromium.find_element(By.ID, "lost").text
+
+    offline(True)
+    try:
+        wait_until(banner, 30, "the banner")
+        first = banner()
+        wait_until(lambda: banner() != first, 30, "an older page")
+    finally:
+        offline(False)
+    said = chromium.execute_script("return window.said")
+    assert len(said) == 1, said
+    assert re.fullmatch(
+        r"driftd does not answer\. What you see is of \d\d:\d\d:\d\d UTC\.", said[0]
+    ), said
+    assert banner().startswith(said[0]) and first.startswith(said[0])
+    wait_until(lambda: not banner(), 30, "an answer")
+    requested(chromium)
+    errors(chromium)
 
 
 def test_a_page_asked_to_stand_still_does(watched, chromium):
@@ -345,3 +383,37 @@ def test_without_scripts_the_essentials_are_there(watched, chromium):
         save(chromium, "access-without-scripts")
     finally:
         chromium.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+@pytest.mark.parametrize("width", [1280, 1000, 600, 390])
+def test_what_is_accepted_covers_nothing(watched, chromium, width):
+    """Last: it changes what the page shows."""
+    if width == 1280:
+        answer = requests.post(
+            f"{watched.page}/api/v1/accept",
+            headers={"authorization": f"Bearer {TOKEN}"},
+            json={"model": "flights", "feature": "carrier", "reason": "a new carrier", "by": "mira"},
+            timeout=40,
+        )
+        assert answer.status_code == 200, answer.text
+    look(chromium, "light", width)
+    chromium.get(still(watched))
+    row = chromium.find_element(By.CSS_SELECTOR, '[data-feature="carrier"] .row')
+    assert "accepted until" in row.text
+    boxes = chromium.execute_script(
+        "return [...arguments[0].children].map((child) => {"
+        " const box = document.createRange(); box.selectNodeContents(child);"
+        " const { left, right, top, bottom } = child instanceof SVGElement"
+        "  ? child.getBoundingClientRect() : box.getBoundingClientRect();"
+        " return [child.getAttribute('class') || child.tagName, left, right, top, bottom]; })"
+        ".filter(([, left, right]) => right > left)",
+        row,
+    )
+    assert len(boxes) >= 4
+    for index, (name, left, right, top, bottom) in enumerate(boxes):
+        assert 0 <= left and right <= width, name
+        for other, left2, right2, top2, bottom2 in boxes[index + 1 :]:
+            apart = right <= left2 + 0.5 or right2 <= left + 0.5
+            apart = apart or bottom <= top2 + 0.5 or bottom2 <= top + 0.5
+            assert apart, f"{name} and {other} lie upon each other"
+    save(chromium, f"access-accepted-{width}")

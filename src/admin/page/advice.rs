@@ -1,6 +1,7 @@
 //! What to do about a verdict: for the person on call, in the order of doing it.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use crate::drift::history::ModelHistory;
 use crate::drift::report::{FeatureReport, Level, ModelReport, State, Test};
@@ -9,6 +10,7 @@ use crate::timestamp::Timestamp;
 
 use super::super::status::{ModelStatus, RecordingStatus};
 use super::events;
+use super::model::Facts;
 use super::text::{self, Escaped};
 
 /// The runbook; each alert has a section named after it.
@@ -28,24 +30,41 @@ enum Section {
     CoverageLow,
     WindowStuck,
     UpstreamDown,
+    NoCheck,
     ReferenceMissing,
 }
 
 /// Writes what to do; nothing where there is nothing to do.
-pub(super) fn render(
+pub(super) fn render(html: &mut String, model: &ModelReport, facts: Facts<'_>) {
+    let mut steps = Vec::new();
+    if let Some(passed) = facts.overdue {
+        steps.push(unchecked(passed, "this verdict is old"));
+    }
+    steps.extend(trouble(facts.status, facts.recording));
+    steps.extend(verdict(model, facts.history, facts.now));
+    list(html, model.model.as_str(), &steps);
+}
+
+/// Writes what to do about a model that has never been checked.
+pub(super) fn render_unchecked(
     html: &mut String,
-    model: &ModelReport,
-    status: Option<&ModelStatus>,
+    name: &str,
+    status: &ModelStatus,
     recording: &RecordingStatus,
-    history: &ModelHistory,
-    now: Timestamp,
+    overdue: Option<Duration>,
 ) {
-    let mut steps = trouble(status, recording);
-    steps.extend(verdict(model, history, now));
+    let mut steps = Vec::new();
+    if let Some(passed) = overdue {
+        steps.push(unchecked(passed, "not once since driftd began"));
+    }
+    steps.extend(trouble(Some(status), recording));
+    list(html, name, &steps);
+}
+
+fn list(html: &mut String, name: &str, steps: &[String]) {
     if steps.is_empty() {
         return;
     }
-    let name = model.model.as_str();
     let _ = write!(
         html,
         "<div class=\"todo\" id=\"d-{name}\"><h3>What to do</h3><ul>"
@@ -90,6 +109,15 @@ pub(super) fn of_column(model: &str, feature: &FeatureReport) -> String {
     )
 }
 
+/// That nothing else here says how things are now.
+fn unchecked(passed: Duration, so: &str) -> String {
+    format!(
+        "<b>Not checked for {}: {so}.</b> {}.",
+        text::span(passed),
+        Section::NoCheck.link("Runbook: no check")
+    )
+}
+
 /// What is wrong around the model, whatever the verdict.
 fn trouble(status: Option<&ModelStatus>, recording: &RecordingStatus) -> Vec<String> {
     let mut steps = Vec::new();
@@ -114,7 +142,9 @@ fn verdict(model: &ModelReport, history: &ModelHistory, now: Timestamp) -> Vec<S
     let one = |text: &str, section: Section, words: &str| {
         vec![format!("{text} {}.", section.link(words))]
     };
-    match (model.state, model.level) {
+    let blocked = undecidable(model).and_then(blocked);
+    let mut steps = Vec::from_iter(blocked);
+    steps.extend(match (model.state, model.level) {
         (State::Drifted, _) => drifted(model, history, now),
         (State::TypeChanged, _) => one(
             "<b>Most values of a column are of another type</b> than in the reference: roll back what \
@@ -128,22 +158,13 @@ fn verdict(model: &ModelReport, history: &ModelHistory, now: Timestamp) -> Vec<S
             Section::ReferenceMismatch,
             "Runbook: reference mismatch",
         ),
-        (State::LowCoverage, _) => one(
-            "<b>Too much of the traffic is not read</b>: “Tap” below says what became of it, and why the \
-             latest body could not be read.",
-            Section::CoverageLow,
-            "Runbook: coverage low",
-        ),
+        (state @ (State::LowCoverage | State::Stale), _) => Vec::from_iter(self::blocked(state)),
         (State::NoReference, _) => one(
             "<b>Give it something to compare with</b>: <code>--reference training.csv</code>, or \
              <code>reference = { learn_rows = 5000 }</code> to learn it from traffic.",
             Section::ReferenceMissing,
             "Runbook: reference missing",
         ),
-        (State::Stale, _) => vec![
-            "<b>No row has come for longer than the main span</b>: is traffic still sent through driftd?"
-                .to_owned(),
-        ],
         (_, Level::Warn | Level::Alert) => one(
             "<b>Nothing yet</b>, if you are not looking anyway: the newest rows differ, the main span \
              does not so far. After a deployment: look at the columns below.",
@@ -151,49 +172,52 @@ fn verdict(model: &ModelReport, history: &ModelHistory, now: Timestamp) -> Vec<S
             "Runbook: early warning",
         ),
         _ => Vec::new(),
+    });
+    steps
+}
+
+/// What keeps every drifted column from being decided now, where something does.
+fn undecidable(model: &ModelReport) -> Option<State> {
+    let mut drifted = model.features.iter().filter(|f| f.drifted == Some(true));
+    let first = drifted.next()?.obstacle?;
+    drifted.all(|f| f.obstacle.is_some()).then_some(first)
+}
+
+/// What to do where nothing can be decided for the rows that come, or do not come.
+fn blocked(obstacle: State) -> Option<String> {
+    match obstacle {
+        State::LowCoverage => Some(format!(
+            "<b>Too much of the traffic is not read</b>: “Tap” below says what became of it, and why \
+             the latest body could not be read. {}.",
+            Section::CoverageLow.link("Runbook: coverage low")
+        )),
+        State::Stale => Some(
+            "<b>No row has come for longer than the main span</b>: is traffic still sent through \
+             driftd?"
+                .to_owned(),
+        ),
+        _ => None,
     }
 }
 
 fn drifted(model: &ModelReport, history: &ModelHistory, now: Timestamp) -> Vec<String> {
-    let drifted = || (model.features.iter()).filter(|f| f.drifted == Some(true));
-    let Some(first) = drifted().next() else {
+    let mut drifted = model.features.iter().filter(|f| f.drifted == Some(true));
+    let Some(worst) = drifted.next() else {
         return Vec::new();
     };
     let mut steps = Vec::new();
-    if let Some(since) = first.since {
-        let together = drifted().filter(|f| f.since == first.since).count() - 1;
-        let with = match together {
-            0 => String::new(),
-            1 => " and 1 other, so most likely with one cause,".to_owned(),
-            n => format!(" and {n} others, so most likely with one cause,"),
-        };
-        let before = match events::cause(&history.events, since) {
-            Some((time, what)) => format!(
-                "The last change before: {what}, {} earlier.",
-                text::span(since.since(time))
-            ),
-            None => {
-                "driftd knows of no other version and no other reference before that: ask what was \
-                     deployed then, here or at a client."
-                    .to_owned()
-            }
-        };
-        steps.push(format!(
-            "<b>Find the cause.</b> <b>{}</b>{with} drifted first at {} ({}). {before}",
-            Escaped(&first.name),
-            text::moment(since),
-            text::ago(since, now),
-        ));
-    }
-    steps.push(
-        "<b>A fault</b> of a client, a unit, a sensor, a new version? Roll it back. The verdict clears \
-         by itself once most of the rows compared are sound."
-            .to_owned(),
-    );
+    steps.extend(first(model, history, now));
+    let clears = match undecidable(model) {
+        Some(_) => "Nothing can be decided now, so the verdict stands until that is mended",
+        None => "The verdict clears by itself once most of the rows compared are sound",
+    };
+    steps.push(format!(
+        "<b>A fault</b> of a client, a unit, a sensor, a new version? Roll it back. {clears}."
+    ));
     let name = model.model.as_str();
     steps.push(format!(
         "<b>The new normal</b>, and the model copes? Accept it: <code>{}</code>",
-        accept(name, &first.name)
+        accept(name, &worst.name)
     ));
     steps.push(format!(
         "<b>The new normal</b>, and it does not cope? Retrain, and put the new training data in the \
@@ -213,16 +237,55 @@ fn drifted(model: &ModelReport, history: &ModelHistory, now: Timestamp) -> Vec<S
     steps
 }
 
-/// The command that accepts a column's drift, for a shell, escaped.
-fn accept(model: &str, column: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    let column = match column.chars().all(plain) && !column.is_empty() {
-        true => column.to_owned(),
-        false => format!("'{}'", column.replace('\'', r"'\''")),
+/// Which column drifted first, with which others, and after what.
+fn first(model: &ModelReport, history: &ModelHistory, now: Timestamp) -> Option<String> {
+    let drifted = || {
+        let drifted = model.features.iter().filter(|f| f.drifted == Some(true));
+        drifted.filter_map(|feature| Some((feature.since?, feature)))
     };
-    let command =
-        format!("driftd accept --model {model} --feature {column} --for 7d --reason \"…\"");
+    // The most severe stands first: of those that began together, that one is named.
+    let (since, first) = drifted().min_by_key(|(since, _)| *since)?;
+    let together = drifted().filter(|(other, _)| *other == since).count() - 1;
+    let with = match together {
+        0 => String::new(),
+        1 => " and 1 other, so most likely with one cause,".to_owned(),
+        n => format!(" and {n} others, so most likely with one cause,"),
+    };
+    let before = match events::cause(&history.events, since) {
+        Some((time, what)) => format!(
+            "The last change before: {what}, {} earlier.",
+            text::span(since.since(time))
+        ),
+        None => {
+            "driftd knows of no other version and no other reference before that: ask what was \
+                 deployed then, here or at a client."
+                .to_owned()
+        }
+    };
+    Some(format!(
+        "<b>Find the cause.</b> <b>{}</b>{with} drifted first at {} ({}). {before}",
+        Escaped(&first.name),
+        text::moment(since),
+        text::ago(since, now),
+    ))
+}
+
+/// The command that accepts a column's drift, for a shell, escaped.
+pub(crate) fn accept(model: &str, column: &str) -> String {
+    let (model, column) = (option("--model", model), option("--feature", column));
+    let command = format!("driftd accept {model} {column} --for 7d --reason \"…\"");
     Escaped(&command).to_string()
+}
+
+/// An option with its value, for a shell. A value that begins with a dash would be taken for an
+/// option of its own, had it a word of its own.
+fn option(name: &str, value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let between = if value.starts_with('-') { "=" } else { " " };
+    match value.chars().all(plain) && !value.is_empty() {
+        true => format!("{name}{between}{value}"),
+        false => format!("{name}{between}'{}'", value.replace('\'', r"'\''")),
+    }
 }
 
 // === impl Section ===
@@ -242,6 +305,7 @@ impl Section {
             Self::CoverageLow => "driftdcoveragelow",
             Self::WindowStuck => "driftdwindowstuck",
             Self::UpstreamDown => "driftdupstreamdown",
+            Self::NoCheck => "driftdnocheck",
             Self::ReferenceMissing => "driftdreferencemissing",
         }
     }
@@ -254,48 +318,4 @@ impl Section {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_link_leads_to_a_section_of_the_runbook_the_alerts_link_to() {
-        let read = |name: &str| {
-            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/dashboards/");
-            std::fs::read_to_string(format!("{folder}{name}")).unwrap()
-        };
-        let runbook = read("RUNBOOK.md");
-        let anchors: Vec<String> = (runbook.lines())
-            .filter_map(|line| line.strip_prefix("## "))
-            .map(|heading| heading.to_lowercase().replace(' ', "-"))
-            .collect();
-        for section in [
-            Section::ThreeWays,
-            Section::ModelDrift,
-            Section::PredictionDrift,
-            Section::SlowDrift,
-            Section::MissingValues,
-            Section::TypeChanged,
-            Section::EarlyWarning,
-            Section::ReferenceMismatch,
-            Section::CoverageLow,
-            Section::WindowStuck,
-            Section::UpstreamDown,
-            Section::ReferenceMissing,
-        ] {
-            assert!(anchors.iter().any(|a| a == section.anchor()), "{section:?}");
-        }
-        assert!(read("rules/driftd.alerts.yml").contains(RUNBOOK));
-    }
-
-    #[test]
-    fn commands_survive_a_shell_and_a_page() {
-        assert_eq!(
-            accept("iris", "petal_width"),
-            "driftd accept --model iris --feature petal_width --for 7d --reason &quot;…&quot;"
-        );
-        assert!(
-            accept("iris", "it's <b>")
-                .contains("--feature &#39;it&#39;\\&#39;&#39;s &lt;b&gt;&#39; --for")
-        );
-    }
-}
+mod tests;

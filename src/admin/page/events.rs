@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::drift::history::{Event, Happened, ModelHistory};
+use crate::drift::history::{Event, Happened, ModelHistory, Point};
 use crate::drift::report::FeatureReport;
 use crate::timestamp::Timestamp;
 
@@ -89,20 +89,24 @@ fn told(what: &Happened, began: Timestamp) -> (Kind, String) {
             };
             (Kind::Deploy, said)
         }
-        Happened::Accepted { column, by, reason } => {
-            let column = column_named(column);
+        Happened::Accepted {
+            columns,
+            by,
+            reason,
+        } => {
+            let columns = listed(columns.iter().map(|column| column_named(column)));
             let (by, reason) = (Escaped(by), Escaped(reason));
-            let said = format!("<b>Accepted</b>: {column} by {by}: “{reason}”");
+            let said = format!("<b>Accepted</b>: {columns} by {by}: “{reason}”");
             (Kind::Accepted, said)
         }
-        Happened::AcceptanceEnded { column, why, by } => {
-            let column = column_named(column);
+        Happened::AcceptanceEnded { columns, why, by } => {
+            let columns = listed(columns.iter().map(|column| column_named(column)));
             let why = why.replace('_', " ");
             let by = match by.is_empty() {
                 true => String::new(),
                 false => format!(" by {}", Escaped(by)),
             };
-            let said = format!("Acceptance of {column} ended: {}{by}", Escaped(&why));
+            let said = format!("Acceptance of {columns} ended: {}{by}", Escaped(&why));
             (Kind::Accepted, said)
         }
         Happened::Gap {
@@ -139,29 +143,34 @@ fn column_named(column: &str) -> String {
     }
 }
 
+/// The first few of many, and how many more.
+fn listed(mut columns: impl ExactSizeIterator<Item = String>) -> String {
+    let named: Vec<String> = columns.by_ref().take(NAMED).collect();
+    match columns.len() {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
 /// Columns that began to drift or no longer do, one entry per check: by their lines, and by the report
-/// where a line does not reach back so far.
+/// where a line does not tell it.
 fn changes(history: &ModelHistory, features: &[FeatureReport]) -> Vec<Entry> {
-    let mut began: BTreeMap<(Timestamp, bool), Vec<String>> = BTreeMap::new();
+    let mut changed: BTreeMap<(Timestamp, bool), Vec<String>> = BTreeMap::new();
+    // The last that is told of each column.
+    let mut told: BTreeMap<&str, (Timestamp, bool)> = BTreeMap::new();
     for (name, line) in &history.lines {
         let mut before = None;
-        for point in line.points() {
+        // Accepting drift does not end it, nor does it begin when that ends.
+        for point in line.points().filter(|point| !point.accepted) {
             let Some(drifted) = point.drifted else {
                 continue;
             };
             // What is drifted where the line begins began before that.
             if before.is_some_and(|before| before != drifted) {
-                let figures = point.statistic.zip(point.threshold);
-                // Another test may have drifted, or a band keep the verdict: then they mislead.
-                let figures = figures.filter(|(d, threshold)| (d >= threshold) == drifted);
-                let figures = figures.map_or_else(String::new, |(statistic, threshold)| {
-                    let number = |figure: f32| text::number(f64::from(figure));
-                    let sign = symbol(point.test);
-                    let (statistic, threshold) = (number(statistic), number(threshold));
-                    format!(" ({sign} {statistic}, threshold {threshold})")
-                });
-                let named = format!("<b>{}</b>{figures}", Escaped(name));
-                began.entry((point.time, drifted)).or_default().push(named);
+                let key = (point.time, drifted);
+                let named = format!("<b>{}</b>{}", Escaped(name), figures(point, drifted));
+                changed.entry(key).or_default().push(named);
+                told.insert(name, key);
             }
             before = Some(drifted);
         }
@@ -170,30 +179,47 @@ fn changes(history: &ModelHistory, features: &[FeatureReport]) -> Vec<Entry> {
         let Some(since) = feature.since else {
             continue;
         };
-        let line = history.lines.get(&feature.name);
-        let told = line.is_some_and(|line| {
-            let (first, second) = (line.points().next(), line.points().nth(1));
-            first.is_some_and(|point| point.time < since) && second.is_some()
+        // Another test of the column may have begun before the one that stands; what was told of
+        // another reference is not this.
+        let known = told.get(&*feature.name).is_some_and(|(time, drifted)| {
+            *drifted && *time <= since && !anew(&history.events, *time, since)
         });
-        if !told {
+        if !known {
             let named = format!("<b>{}</b>", Escaped(&feature.name));
-            began.entry((since, true)).or_default().push(named);
+            changed.entry((since, true)).or_default().push(named);
         }
     }
     let entry = |((time, drifted), columns): ((Timestamp, bool), Vec<String>)| {
-        let more = match columns.len().saturating_sub(NAMED) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let named = columns[..columns.len().min(NAMED)].join(", ");
+        let named = listed(columns.into_iter());
         let (kind, verb) = match drifted {
             true => (Kind::Began, "drifted from here on"),
             false => (Kind::Ended, "no longer drifted"),
         };
-        let html = format!("{named}{more} {verb}");
+        let html = format!("{named} {verb}");
         Entry { time, kind, html }
     };
-    began.into_iter().map(entry).collect()
+    changed.into_iter().map(entry).collect()
+}
+
+/// The figures a verdict changed by, where they tell it.
+fn figures(point: &Point, drifted: bool) -> String {
+    let figures = point.statistic.zip(point.threshold);
+    // Another test may have drifted, or a band keep the verdict: then they mislead.
+    let figures = figures.filter(|(d, threshold)| (d >= threshold) == drifted);
+    figures.map_or_else(String::new, |(statistic, threshold)| {
+        let number = |figure: f32| text::number(f64::from(figure));
+        let sign = symbol(point.test);
+        let (statistic, threshold) = (number(statistic), number(threshold));
+        format!(" ({sign} {statistic}, threshold {threshold})")
+    })
+}
+
+/// Whether verdicts began anew after `from` and up to `to`.
+fn anew(events: &[Event], from: Timestamp, to: Timestamp) -> bool {
+    let mut begun = events.iter().filter(|event| {
+        matches!(event.what, Happened::Reference { .. }) && from < event.time && event.time <= to
+    });
+    begun.next().is_some()
 }
 
 /// The last version or reference that came into force before `time`, in words.

@@ -17,13 +17,15 @@ use super::{advice, chart, fact, sign};
 pub(super) struct Shown<'a> {
     /// Its details are open.
     pub(super) open: bool,
-    /// Its picture is drawn.
+    /// All of it is shown, else its line alone.
     pub(super) drawn: bool,
     /// A link points at it.
     pub(super) selected: bool,
     /// Until when drift of it is accepted, where it is.
     pub(super) accepted: Option<Timestamp>,
-    /// Its course over the last checks, where there is one.
+    /// Where it is shown by itself; escaped.
+    pub(super) link: &'a str,
+    /// Its course over the last checks, where there is one and it is drawn.
     pub(super) course: Option<Course<'a>>,
     /// What happened meanwhile.
     pub(super) events: &'a [Event],
@@ -53,7 +55,8 @@ impl QuantilePair {
     }
 }
 
-/// Writes a column's article.
+/// Writes a column's article. Of one that is not drawn, it is the line that says how it stands, as a
+/// link to all the rest: a page of a thousand tables would take long to make, send and show.
 pub(super) fn render(
     html: &mut String,
     model: &str,
@@ -64,18 +67,45 @@ pub(super) fn render(
     let tone = Tone::of(feature.state, feature.level);
     let name = Escaped(&feature.name);
     let role = feature.role.as_str();
-    // Model names need no escaping; an encoded column name holds no space, so both make an id.
-    let id = format!("f-{model}-{role}-{}", Encoded(&feature.name));
+    let selected = if shown.selected { " data-selected" } else { "" };
+    let _ = write!(
+        html,
+        "<article class=\"feature tone-{}\" data-feature=\"{name}\" data-role=\"{role}\" \
+         data-state=\"{}\"{selected}>",
+        tone.class(),
+        feature.state.as_str(),
+    );
+    let line = line(feature, shown, now);
+    if shown.drawn {
+        // Model names need no escaping; an encoded column name holds no space, so both make an id.
+        let id = format!("f-{model}-{role}-{}", Encoded(&feature.name));
+        let _ = write!(
+            html,
+            "<details id=\"{id}\"{}><summary class=\"row\"{}>{line}</summary>",
+            if shown.open { " open" } else { "" },
+            if shown.selected { " autofocus" } else { "" },
+        );
+        body(html, model, feature, shown, &id, now);
+        html.push_str("</details>");
+    } else {
+        let link = shown.link;
+        let _ = write!(html, "<a class=\"row\" href=\"{link}\">{line}</a>");
+    }
+    html.push_str("</article>");
+}
+
+/// How a column stands, in a line.
+fn line(feature: &FeatureReport, shown: &Shown<'_>, now: Timestamp) -> String {
+    let name = Escaped(&feature.name);
+    let role = feature.role.as_str();
     let kind = feature.kind.map_or("", Kind::as_str);
     let word = tone::word(feature.state, feature.level);
     let badge = shown.accepted.map_or_else(String::new, |until| {
         let day = until.to_string();
         let day = day.get(..10).unwrap_or(&day);
-        format!(" <span class=\"badge\">accepted until {day}</span>")
+        format!("<span class=\"badge\">accepted until {day}</span>")
     });
-    let selected = if shown.selected { " data-selected" } else { "" };
-    let spark = shown.course.as_ref().filter(|_| shown.drawn);
-    let spark = spark.map_or_else(
+    let spark = shown.course.as_ref().map_or_else(
         || "<span class=\"spark\"></span>".to_owned(),
         Course::sparkline,
     );
@@ -86,58 +116,47 @@ pub(super) fn render(
         }
         _ => String::new(),
     };
-    let _ = write!(
-        html,
-        "<article class=\"feature tone-{}\" data-feature=\"{name}\" data-role=\"{role}\" \
-         data-state=\"{}\"{selected}><details id=\"{id}\"{}><summary{}><h4>{name}</h4>\
-         <span class=\"kind\">{kind} {role}{badge}</span>{spark}{}\
-         <span class=\"verdict\">{}<strong>{word}</strong>{since}</span></summary>",
-        tone.class(),
-        feature.state.as_str(),
-        if shown.open { " open" } else { "" },
-        if shown.selected { " autofocus" } else { "" },
+    format!(
+        "<h4>{name}</h4><span class=\"kind\">{kind} {role}</span>{spark}{}\
+         <span class=\"verdict\">{}<strong>{word}</strong>{since}</span>{badge}",
         distance(feature),
-        sign(tone),
-    );
+        sign(Tone::of(feature.state, feature.level)),
+    )
+}
+
+/// What stands behind the line: sentence, pictures, figures, tests.
+fn body(
+    html: &mut String,
+    model: &str,
+    feature: &FeatureReport,
+    shown: &Shown<'_>,
+    id: &str,
+    now: Timestamp,
+) {
     let _ = write!(
         html,
         "<div class=\"body\"><p class=\"sentence\">{}</p>{}",
         Escaped(&feature.sentence),
         advice::of_column(model, feature)
     );
-    let link = format!(
-        "/?model={}&amp;feature={}",
-        Encoded(model),
-        Encoded(&feature.name)
-    );
-    let picture = if shown.drawn {
-        chart::picture(feature)
-    } else {
-        None
-    };
-    if picture.is_some() || feature.quantiles.is_some() || feature.picture.is_some() {
+    let picture = chart::picture(feature);
+    if picture.is_some() || feature.quantiles.is_some() {
         html.push_str("<div class=\"sides\">");
-        match picture {
-            Some(svg) => {
-                let caption = match feature.quantiles {
-                    Some(_) => "Share of values up to each",
-                    None => "Shares",
-                };
+        if let Some(svg) = picture {
+            let caption = match feature.quantiles {
+                Some(_) => "Share of values up to each",
+                None => "Shares",
+            };
+            let _ = write!(
+                html,
+                "<figure><figcaption>{caption}</figcaption>{svg}</figure>"
+            );
+            if let Some(svg) = chart::histograms(feature) {
                 let _ = write!(
                     html,
-                    "<figure><figcaption>{caption}</figcaption>{svg}</figure>"
+                    "<figure><figcaption>Histograms</figcaption>{svg}</figure>"
                 );
-                if let Some(svg) = chart::histograms(feature) {
-                    let _ = write!(
-                        html,
-                        "<figure><figcaption>Histograms</figcaption>{svg}</figure>"
-                    );
-                }
             }
-            None if feature.picture.is_some() && !shown.drawn => {
-                let _ = write!(html, "<p><a href=\"{link}\">Draw its distribution</a></p>");
-            }
-            None => {}
         }
         if let Some(pair) = &feature.quantiles {
             html.push_str(&pair.table(text::number));
@@ -145,16 +164,17 @@ pub(super) fn render(
         html.push_str("</div>");
     }
     html.push_str("<div class=\"figures\">");
-    if let Some(course) = shown.course.as_ref().filter(|_| shown.drawn) {
+    if let Some(course) = &shown.course {
         html.push_str(&course.picture(shown.events, &format!("{id}--course")));
     }
     facts(html, feature, now);
+    let link = shown.link;
     let _ = write!(
         html,
         "<p class=\"link\"><a href=\"{link}\">Link to this column</a></p></div>"
     );
     checks(html, &feature.checks);
-    html.push_str("</div></details></article>");
+    html.push_str("</div>");
 }
 
 /// How far a column is, beside how far is too far.

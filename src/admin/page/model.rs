@@ -1,6 +1,7 @@
 //! One model on the page: its verdict, what it rests on, then its columns.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use crate::drift::history::ModelHistory;
 use crate::drift::report::{FeatureReport, ModelReport, State};
@@ -11,21 +12,23 @@ use super::super::status::{ModelStatus, RecordingStatus};
 use super::over_time::Course;
 use super::text::Escaped;
 use super::timeline::{self, Reach};
-use super::tone::{self, Tone};
+use super::tone::{Standing, Tone};
 use super::{Selection, advice, cards, feature, sign};
 
 /// Drifted columns shown open from the start.
 const OPEN: usize = 3;
 
-/// Columns drawn at once; a page of hundreds of pictures would be slow to refresh. Any other is
-/// drawn when its link is followed.
-const DRAWN: usize = 50;
+/// Columns drawn at once; a page of hundreds of pictures would be slow to refresh. Of any other its
+/// line is shown, which leads to a page that draws it.
+pub(super) const DRAWN: usize = 50;
 
 /// What a model's section is made of.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Facts<'a> {
     /// The process's part, where it is known.
     pub(super) status: Option<&'a ModelStatus>,
+    /// How long it was not checked, where that is too long.
+    pub(super) overdue: Option<Duration>,
     /// Whether anything is recorded.
     pub(super) recording: &'a RecordingStatus,
     /// What was before.
@@ -42,17 +45,17 @@ pub(super) fn render(html: &mut String, model: &ModelReport, facts: Facts<'_>) {
     let Facts {
         status,
         recording,
+        overdue,
         history,
         selection,
         now,
     } = facts;
     let name = model.model.as_str();
-    let tone = Tone::of(model.state, model.level);
+    let Standing { tone, word } = Standing::of(model, overdue.is_some());
     let selected = selection.feature.is_none() && selection.model.as_deref() == Some(name);
     open(html, name, tone, model.state.as_str(), selected);
-    let word = tone::word(model.state, model.level);
     headline(html, name, &model.version, tone, word, &model.sentence);
-    advice::render(html, model, status, recording, history, now);
+    advice::render(html, model, facts);
     timeline::render(html, name, history, &model.features, now);
     features(html, model, history, selection, now);
     if !model.checks.is_empty() {
@@ -72,12 +75,14 @@ pub(super) fn render_unchecked(
     html: &mut String,
     status: &ModelStatus,
     recording: &RecordingStatus,
+    overdue: Option<Duration>,
     now: Timestamp,
 ) {
     let name = status.model.as_str();
     open(html, name, Tone::Unknown, "unchecked", false);
     let sentence = "The first check has not been made yet.";
     headline(html, name, "", Tone::Unknown, "Not checked yet", sentence);
+    advice::render_unchecked(html, name, status, recording, overdue);
     html.push_str("<div class=\"cards\">");
     cards::process(html, status, recording, now);
     html.push_str("</div></section>\n");
@@ -151,9 +156,12 @@ fn features(
     for (index, feature) in model.features.iter().enumerate() {
         let bad = matches!(feature.state, State::Drifted | State::TypeChanged);
         let selected = linked(feature);
+        let drawn = selected || index < DRAWN;
+        let link = selection.column(model.model.as_str(), &feature.name).href();
         let shown = feature::Shown {
             open: selected || index == 0 || (bad && index < OPEN),
-            drawn: selected || index < DRAWN,
+            drawn,
+            link: &link,
             selected,
             accepted: (model.accepted.iter())
                 .filter(|a| a.feature == *feature.name)
@@ -161,7 +169,8 @@ fn features(
                 .min(),
             course: {
                 let line = history.lines.get(&feature.name);
-                Course::new(feature, line, model.checked_at, reach)
+                let course = || Course::new(feature, line, model.checked_at, reach);
+                drawn.then(course).flatten()
             },
             events: &history.events,
         };

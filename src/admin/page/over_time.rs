@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use crate::drift::history::{Event, Happened, Line, Point, is_drawn, single};
-use crate::drift::report::{FeatureReport, Test};
+use crate::drift::report::{FeatureReport, State, Test};
 use crate::timestamp::Timestamp;
 
 use super::text::{self, Escaped};
@@ -69,10 +69,14 @@ impl<'a> Course<'a> {
                 time,
                 test: check.test,
                 drifted: feature.drifted,
+                accepted: feature.state == State::Accepted,
                 statistic: check.statistic.map(single),
                 threshold: check.threshold.map(single),
             });
         }
+        // Figures of another test are on another scale.
+        let test = points.last().map(|point| point.test);
+        points.retain(|point| Some(point.test) == test);
         for point in &mut points {
             point.statistic = point.statistic.filter(|figure| figure.is_finite());
             point.threshold = point.threshold.filter(|figure| figure.is_finite());
@@ -188,6 +192,10 @@ impl<'a> Course<'a> {
         Some((last, f64::from(last.statistic?)))
     }
 
+    fn is_among(&self, columns: &[String]) -> bool {
+        columns.iter().any(|column| column == self.name)
+    }
+
     /// Vertical lines where something happened that concerns the column.
     fn marks(&self, html: &mut String, plot: Plot, events: &[Event]) {
         // Where two labels would lie upon each other, the later one tells more.
@@ -201,8 +209,10 @@ impl<'a> Course<'a> {
                     ..
                 } => format!("version {version}"),
                 Happened::Reference { .. } => "reference".to_owned(),
-                Happened::Accepted { column, .. } if column == self.name => "accepted".to_owned(),
-                Happened::AcceptanceEnded { column, .. } if column == self.name => {
+                Happened::Accepted { columns, .. } if self.is_among(columns) => {
+                    "accepted".to_owned()
+                }
+                Happened::AcceptanceEnded { columns, .. } if self.is_among(columns) => {
                     "acceptance ended".to_owned()
                 }
                 Happened::Gap { .. } => "gap".to_owned(),
@@ -292,6 +302,7 @@ impl<'a> Course<'a> {
         for point in self.points.iter().rev().take(TOLD) {
             let figure = |figure: Option<f32>| figure.map_or_else(|| "–".to_owned(), shown);
             let says = match point.drifted {
+                _ if point.accepted => "accepted",
                 Some(true) => "drifted",
                 Some(false) => "no drift",
                 None => "no verdict",
@@ -353,6 +364,7 @@ mod tests {
             time: Timestamp(seconds * 1000),
             test: Test::Ks,
             drifted: Some(statistic > Some(0.2)),
+            accepted: false,
             statistic,
             threshold: Some(0.2),
         }
@@ -439,5 +451,23 @@ mod tests {
                 assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
             }
         }
+    }
+
+    #[test]
+    fn figures_of_another_test_are_not_on_the_same_scale() {
+        let feature = sample::numeric("x", 0.0);
+        let chi2 = |seconds| Point {
+            test: Test::Chi2,
+            threshold: Some(31.4),
+            ..point(seconds, Some(214.0))
+        };
+        let points = [chi2(0), chi2(1), point(2, Some(0.1)), point(3, Some(0.3))];
+        let course = course(&feature, &points);
+        assert_eq!(
+            course.title(),
+            "D of x from 0.1 to 0.3 over 2 checks; drift begins at 0.2"
+        );
+        assert!(course.top < 1.0, "{}", course.top);
+        assert!(!course.picture(&[], "x").contains("214"));
     }
 }

@@ -1,8 +1,11 @@
 use crate::drift::accept::{Acceptance, Acceptances, Terms};
-use crate::drift::report::{FeatureReport, State, Test};
+use crate::drift::report::{FeatureReport, Level, State, Test};
 
 use super::super::tests::sample::{self, HOSTILE, NOW};
 use super::*;
+
+mod addresses;
+mod standing;
 
 fn page(selection: &str) -> String {
     let selection = Selection::parse(selection);
@@ -175,28 +178,6 @@ fn pictures_name_their_gap_and_survive_odd_values() {
 }
 
 #[test]
-fn a_page_of_many_columns_draws_the_first_and_links_the_rest() {
-    let mut report = sample::report();
-    report.models.truncate(1);
-    report.models[0].features = (0..400)
-        .map(|i| sample::numeric(&format!("f{i}"), 0.1))
-        .collect();
-    let selection = Selection::parse("model=iris&feature=f399");
-    let html = render(
-        &report,
-        &sample::history(),
-        &sample::status(),
-        &selection,
-        NOW,
-    );
-    assert_eq!(html.matches("<figcaption>Histograms").count(), 51);
-    assert_eq!(html.matches("<figcaption>Over time").count(), 51);
-    assert_eq!(html.matches("class=\"spark\" viewBox").count(), 51);
-    assert_eq!(html.matches("Draw its distribution").count(), 349);
-    assert!(html.len() < 1_500_000, "{}", html.len());
-}
-
-#[test]
 fn the_policy_holds_the_hashes_of_what_is_inlined() {
     // printf '' | openssl dgst -sha256 -binary | base64
     assert_eq!(
@@ -212,11 +193,6 @@ fn the_policy_holds_the_hashes_of_what_is_inlined() {
     let inlined = part(&html, "<script>", "</script>").trim_start_matches("<script>");
     let hash = base64(&Sha256::digest(inlined));
     assert!(content_security_policy().contains(&format!("script-src 'sha256-{hash}'")));
-}
-
-#[test]
-fn the_title_counts_the_alarms() {
-    assert!(page("").contains("<title>(1) Drift · driftd</title>"));
 }
 
 #[test]
@@ -324,7 +300,7 @@ fn every_heading_follows_one_above_it() {
 #[test]
 fn a_page_asked_to_stand_still_neither_reloads_nor_updates() {
     let live = page("");
-    assert!(live.contains("http-equiv=\"refresh\"") && live.contains("href=\"/?updates=off\""));
+    assert!(live.contains("http-equiv=\"refresh\"") && live.contains("href=\"?updates=off\""));
     let still = page("updates=off");
     assert!(!still.contains("http-equiv") && still.contains("<main id=\"main\" data-still>"));
 }

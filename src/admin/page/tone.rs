@@ -1,6 +1,6 @@
 //! How a state reads: its word, its sign, its colour. Colour never stands alone.
 
-use crate::drift::report::{Level, SpanName, State, Test};
+use crate::drift::report::{Level, ModelReport, SpanName, State, Test};
 
 /// The colour of a verdict, as a CSS class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,36 @@ pub(super) enum Tone {
     /// No verdict can be given: never to be taken for all well.
     Unknown,
 }
+
+/// How a model stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// Its tone.
+    pub(super) tone: Tone,
+    /// The same in a word or two.
+    pub(super) word: &'static str,
+}
+
+// === impl Standing ===
+
+impl Standing {
+    /// As its verdict says; an old one that all was well says nothing any more.
+    pub(super) fn of(model: &ModelReport, overdue: bool) -> Self {
+        let tone = Tone::of(model.state, model.level);
+        match (tone, overdue) {
+            (Tone::Fine, true) => Self {
+                tone: Tone::Unknown,
+                word: "Not checked",
+            },
+            _ => Self {
+                tone,
+                word: word(model.state, model.level),
+            },
+        }
+    }
+}
+
+// === impl Tone ===
 
 impl Tone {
     /// The tone of a verdict.

@@ -11,7 +11,7 @@ impl Served {
         });
         let length = body.len();
         self.raw(&format!(
-            "POST {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{header}content-length: {length}\r\n\r\n{body}"
+            "POST {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{header}content-length: {length}\r\n\r\n{body}"
         ))
         .await
     }
@@ -72,7 +72,7 @@ async fn reading_never_changes_anything() {
         for method in ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"] {
             let response = served
                 .raw(&format!(
-                    "{method} {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {TOKEN}\r\n\r\n"
+                    "{method} {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {TOKEN}\r\n\r\n"
                 ))
                 .await;
             let lists = target == "/api/v1/accept" && matches!(method, "GET" | "HEAD");

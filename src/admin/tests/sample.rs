@@ -76,6 +76,7 @@ pub(in crate::admin) fn numeric(name: &str, shift: f64) -> FeatureReport {
         state: if drifted { State::Drifted } else { State::Ok },
         drifted: Some(drifted),
         level: if drifted { Level::Alert } else { Level::Ok },
+        obstacle: None,
         since: drifted.then(|| ago(7500)),
         severity: Some(d / 0.1312),
         detectable: Some(0.21),
@@ -245,6 +246,7 @@ pub(in crate::admin) fn history() -> History {
         let point = move |index: i64| Point {
             time: ago(3600 * (39 - index) + 1900),
             test,
+            accepted: false,
             drifted: (index != 12).then_some(index >= 30 && to > 0.1312),
             statistic: (index != 12).then_some(if index < 30 { from } else { to }),
             threshold: Some(0.1312),
@@ -287,7 +289,7 @@ pub(in crate::admin) fn history() -> History {
             event(
                 3,
                 Happened::Accepted {
-                    column: HOSTILE.to_owned(),
+                    columns: vec![HOSTILE.to_owned()],
                     by: "mira <m>".to_owned(),
                     reason: "a new \"web\" form".to_owned(),
                 },
@@ -341,6 +343,7 @@ pub(in crate::admin) fn status() -> Status {
         version: "0.1.0".to_owned(),
         started_at: ago(90_000),
         uptime_seconds: 90_000.0,
+        check_interval_seconds: 60.0,
         listen: "127.0.0.1:8080".to_owned(),
         admin: "127.0.0.1:9464".to_owned(),
         window_bytes: Some(104_857_600),

@@ -60,6 +60,7 @@ fn column(name: &str, drifted: bool, checks: Vec<CheckReport>) -> FeatureReport 
         state: if drifted { State::Drifted } else { State::Ok },
         drifted: Some(drifted),
         level: if drifted { Level::Alert } else { Level::Ok },
+        obstacle: None,
         since: None,
         severity: Some(2.5),
         detectable: None,

@@ -103,6 +103,7 @@ fn feature(model: &Model, name: &str, role: Role, mut checks: Vec<CheckReport>) 
             .map(|check| check.level)
             .max()
             .unwrap_or_default(),
+        obstacle: None,
         since: (model.alarms.iter())
             .filter(|alarm| alarm.column == name && alarm.span == SpanName::Main.as_str())
             .map(|alarm| alarm.since)

@@ -46,6 +46,7 @@ fn feature(name: &str, checks: Vec<CheckReport>) -> FeatureReport {
         state: if drifted { State::Drifted } else { State::Ok },
         drifted: Some(drifted),
         level: checks.iter().map(|c| c.level).max().unwrap_or_default(),
+        obstacle: None,
         since: drifted.then_some(T0),
         severity: Some(if drifted { 3.0 } else { 0.2 }),
         detectable: None,

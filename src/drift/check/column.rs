@@ -97,11 +97,16 @@ impl ModelCheck<'_> {
         }
         match main {
             Some(measured) => {
+                let (present, rows) = (measured.main().n_current, measured.rows);
                 let mut report = report((&name, column), bench.tau, judged, measured, min_rows);
                 if let Some(hours) = hours.flatten()
                     && matches!(report.state, State::Ok | State::Drifted)
                 {
                     report.sentence = explain::further(report.sentence, &hours);
+                }
+                if let Some(obstacle) = report.obstacle {
+                    let why = explain::stands(obstacle, self.coverage, (present, rows), min_rows);
+                    report.sentence = explain::further(report.sentence, &why);
                 }
                 report
             }
@@ -126,6 +131,9 @@ fn report(
         _ if raised().next().is_some() => State::Drifted,
         first => first.map_or(State::Insufficient, |j| j.report.state),
     };
+    // Where any test that drifted can still be decided, so can the column.
+    let blocked = raised().all(|j| j.obstacle.is_some());
+    let obstacle = raised().find_map(|j| j.obstacle).filter(|_| blocked);
     let severities = of_main().filter_map(|j| j.severity);
     let severity = severities.reduce(f64::max);
     let since = raised().filter_map(|j| j.alarm).map(|alarm| alarm.since);
@@ -164,6 +172,7 @@ fn report(
             _ => None,
         },
         level,
+        obstacle,
         since,
         severity,
         detectable,
@@ -235,6 +244,7 @@ pub(super) fn without_reference(column: &Column) -> FeatureReport {
         state: State::NoReference,
         drifted: None,
         level: Level::Ok,
+        obstacle: None,
         since: None,
         severity: None,
         detectable: None,

@@ -40,6 +40,8 @@ pub(super) struct Judged {
     pub(super) report: CheckReport,
     pub(super) alarm: Option<Alarm>,
     pub(super) severity: Option<f64>,
+    /// What stood in the way of a decision, if anything did.
+    pub(super) obstacle: Option<State>,
 }
 
 impl ModelCheck<'_> {
@@ -95,6 +97,7 @@ impl ModelCheck<'_> {
             severity: decision
                 .and_then(|d| d.severity)
                 .filter(|_| shown(span, state)),
+            obstacle,
         }
     }
 

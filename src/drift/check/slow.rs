@@ -98,6 +98,7 @@ impl ModelCheck<'_> {
         Some(Judged {
             report,
             alarm: standing,
+            obstacle: None,
             severity: None,
         })
     }

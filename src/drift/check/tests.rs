@@ -9,6 +9,8 @@ use crate::drift::season::Against;
 use crate::drift::{ColumnReference, Reference, Value};
 use crate::feature::{Cell, Column, Kind, Role};
 
+mod standing;
+
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// A model with one numeric feature `x`, whose reference is 0, 1, … 999.
@@ -233,26 +235,6 @@ fn a_column_is_described_anew_where_it_is_decided_or_not_well() {
     let fourth = model.check(moved, None, 86_460);
     assert!(fourth.decided.is_empty());
     assert!(median(&fourth) > at_alarm);
-}
-
-#[test]
-fn an_alarm_stands_while_nothing_can_be_decided() {
-    let mut model = Model::new(Rule::Budget);
-    model.check(rows(1, 1001, 400.0), Some(1.0), 1001);
-    let since = Some(Timestamp(1_001_000));
-    let cases = [
-        ("too few rows", rows(1500, 1550, 0.0), Some(1.0), 1600),
-        ("low coverage", rows(2000, 3000, 0.0), Some(0.5), 3000),
-        ("stale", rows(2000, 3000, 0.0), Some(1.0), 1_000_000),
-    ];
-    for (what, rows, coverage, now) in cases {
-        let report = model.check(rows, coverage, now).report;
-        assert_eq!(report.state, State::Drifted, "{what}");
-        assert_eq!(report.features[0].since, since, "{what}");
-    }
-    let report = model.check(rows(4000, 5000, 0.0), Some(1.0), 5000).report;
-    assert_eq!(report.state, State::Ok);
-    assert_eq!(report.features[0].since, None);
 }
 
 #[test]

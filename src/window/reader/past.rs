@@ -1,5 +1,6 @@
 //! The last decisions about each column and what happened meanwhile, as the page shows them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use rusqlite::{Connection, Row};
@@ -7,13 +8,14 @@ use rusqlite::{Connection, Row};
 use crate::drift::history::{
     Decisions, Event, Happened, MOST_EVENTS, Point, is_drawn, single, worth_reading,
 };
+use crate::drift::report::State;
 use crate::timestamp::Timestamp;
 
 use super::super::{Error, Window, history};
 use super::Reader;
 
 /// The newest decisions about one column over the main span, from the index `check_data_main`.
-pub(in crate::window) const DECISIONS: &str = "SELECT time, test, drifted, statistic, threshold FROM check_data \
+pub(in crate::window) const DECISIONS: &str = "SELECT time, test, drifted, statistic, threshold, state FROM check_data \
      WHERE model = ?1 AND \"column\" = ?2 \
      AND span = 'main' AND test IN ('ks', 'chi2', 'range', 'missing', 'type') \
      ORDER BY time DESC";
@@ -22,11 +24,18 @@ pub(in crate::window) const DECISIONS: &str = "SELECT time, test, drifted, stati
 const REFERENCES: &str = "SELECT since, version, hash FROM reference_data WHERE model = ?1 \
      ORDER BY id DESC LIMIT ?2 + 1";
 
+/// Acceptances and their ends of one deed are one event: rows of one time and equal words follow each
+/// other.
 const ACCEPTED: &str = "SELECT since, \"column\", \"by\", reason FROM accepted_data \
-     WHERE model = ?1 ORDER BY id DESC LIMIT ?2";
+     WHERE model = ?1 ORDER BY since DESC, \"by\", reason, id LIMIT ?2";
 
-const ENDED: &str = "SELECT ended, \"column\", end_reason, ended_by FROM accepted_data \
-     WHERE model = ?1 AND ended IS NOT NULL ORDER BY ended DESC LIMIT ?2";
+const ENDED: &str = "SELECT ended, \"column\", coalesce(end_reason, ''), coalesce(ended_by, '') \
+     FROM accepted_data WHERE model = ?1 AND ended IS NOT NULL \
+     ORDER BY ended DESC, end_reason, ended_by, id LIMIT ?2";
+
+/// Rows read of either: every test of a column is accepted by itself, and a model may be accepted as a
+/// whole.
+const MOST_ACCEPTED: i64 = 20_000;
 
 /// Gaps of the model, and of the whole process.
 const GAPS: &str = "SELECT started_at, ended_at, reason, exchanges FROM gap_data \
@@ -71,6 +80,10 @@ impl Reader {
                     }
                 }
                 points.reverse();
+                for point in &mut points {
+                    // Another test of the column may stand drifted.
+                    point.accepted &= point.drifted != Some(true);
+                }
                 if !points.is_empty() {
                     let column = Arc::clone(column);
                     found.push(Decisions { column, points });
@@ -84,17 +97,18 @@ impl Reader {
         self.with(model, |connection, source| {
             let number = source.layout.number;
             let mut events = references(connection, number)?;
-            events.extend(all(connection, ACCEPTED, number, |row| {
-                let (column, by, reason) = (row.get(1)?, row.get(2)?, row.get(3)?);
-                Ok(Happened::Accepted { column, by, reason })
-            })?);
-            events.extend(all(connection, ENDED, number, |row| {
-                let by: Option<String> = row.get(3)?;
-                Ok(Happened::AcceptanceEnded {
-                    column: row.get(1)?,
-                    why: row.get::<_, Option<String>>(2)?.unwrap_or_default(),
-                    by: by.unwrap_or_default(),
-                })
+            events.extend(deeds(
+                connection,
+                ACCEPTED,
+                number,
+                |columns, [by, reason]| Happened::Accepted {
+                    columns,
+                    by,
+                    reason,
+                },
+            )?);
+            events.extend(deeds(connection, ENDED, number, |columns, [why, by]| {
+                Happened::AcceptanceEnded { columns, why, by }
             })?);
             events.extend(all(connection, GAPS, number, |row| {
                 let exchanges: Option<i64> = row.get(3)?;
@@ -105,14 +119,7 @@ impl Reader {
                 })
             })?);
             events.sort_by_key(|event| event.time);
-            // Each test of a column is accepted by itself; who reads it accepted the column.
-            let mut told: Vec<Event> = Vec::with_capacity(events.len());
-            for event in events {
-                if !told.contains(&event) {
-                    told.push(event);
-                }
-            }
-            Ok(told)
+            Ok(events)
         })
     }
 }
@@ -134,6 +141,7 @@ fn take(row: &Row<'_>, points: &mut Vec<Point>, most: usize) -> rusqlite::Result
             time,
             test,
             drifted: None,
+            accepted: false,
             statistic: None,
             threshold: None,
         });
@@ -145,6 +153,7 @@ fn take(row: &Row<'_>, points: &mut Vec<Point>, most: usize) -> rusqlite::Result
     if drifted == Some(true) {
         point.drifted = drifted;
     }
+    point.accepted |= row.get::<_, String>(5)? == State::Accepted.as_str();
     if is_drawn(test) {
         point.test = test;
         point.drifted = point.drifted.or(drifted);
@@ -179,6 +188,42 @@ fn references(connection: &Connection, number: i64) -> rusqlite::Result<Vec<Even
         }
     });
     Ok(events.collect())
+}
+
+/// The newest acceptances or ends of them: time, column and two words each; [`MOST_EVENTS`] deeds.
+fn deeds(
+    connection: &Connection,
+    sql: &str,
+    number: i64,
+    what: impl Fn(Vec<String>, [String; 2]) -> Happened,
+) -> rusqlite::Result<Vec<Event>> {
+    type Deed = (Timestamp, [String; 2], Vec<String>);
+    let mut deeds: Vec<Deed> = Vec::new();
+    let mut known = HashSet::new();
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query((number, MOST_ACCEPTED))?;
+    while let Some(row) = rows.next()? {
+        let (time, column) = (Timestamp(row.get(0)?), row.get::<_, String>(1)?);
+        let words = [row.get(2)?, row.get(3)?];
+        let same = |deed: &&Deed| (deed.0, &deed.1) == (time, &words);
+        if deeds.last().filter(same).is_none() {
+            if deeds.len() == MOST_EVENTS {
+                break;
+            }
+            known.clear();
+            deeds.push((time, words, Vec::new()));
+        }
+        if let Some((.., columns)) = deeds.last_mut()
+            && known.insert(column.clone())
+        {
+            columns.push(column);
+        }
+    }
+    let event = |(time, words, columns)| Event {
+        time,
+        what: what(columns, words),
+    };
+    Ok(deeds.into_iter().map(event).collect())
 }
 
 /// What `sql` finds, its time in the first column.

@@ -39,6 +39,7 @@ fn feature(name: &str, statistic: Option<f64>, drifted: Option<bool>) -> Feature
         state: State::Ok,
         drifted,
         level: Level::Ok,
+        obstacle: None,
         since: None,
         severity: None,
         detectable: None,
@@ -69,6 +70,12 @@ fn lines_read_back_are_those_drawn_before() {
             missing.checks[1].drifted = Some(true);
         }
         let figure = (index != 140).then_some(d);
+        if (110..120).contains(&index) {
+            missing.drifted = Some(false);
+            missing.state = State::Accepted;
+            missing.checks[1].drifted = Some(false);
+            missing.checks[1].state = State::Accepted;
+        }
         let mut report = report();
         report.checked_at = Some(Timestamp(T0 + 1000 * i64::from(index)));
         report.features = vec![feature("a", figure, figure.map(|d| d > 0.263)), missing];
@@ -100,6 +107,17 @@ fn lines_read_back_are_those_drawn_before() {
         .map(|point| point.time.0 - T0)
         .collect();
     assert_eq!(without, [140_000]);
+    let accepted = |time: i64| {
+        let at = |point: &&Point| point.time.0 - T0 == time;
+        read.lines["b"]
+            .points()
+            .find(at)
+            .map(|point| point.accepted)
+    };
+    assert_eq!(
+        [109, 110, 119, 120].map(|i| accepted(i * 1000)),
+        [false, true, true, false].map(Some)
+    );
     let began = |name: &str| {
         let first = read.lines[name].points().find(|p| p.drifted == Some(true));
         first.unwrap().time.0 - T0
@@ -172,7 +190,7 @@ fn events_are_told_in_their_order() {
             event(
                 2000,
                 Happened::Accepted {
-                    column: "a".to_owned(),
+                    columns: vec!["a".to_owned()],
                     by: "mira".to_owned(),
                     reason: "a new web form".to_owned()
                 }
@@ -181,11 +199,74 @@ fn events_are_told_in_their_order() {
             event(
                 3000,
                 Happened::AcceptanceEnded {
-                    column: "a".to_owned(),
+                    columns: vec!["a".to_owned()],
                     why: End::VersionChanged.as_str().to_owned(),
                     by: String::new()
                 }
             ),
         ]
     );
+}
+
+#[test]
+fn a_model_accepted_as_a_whole_is_one_event_and_hides_no_other() {
+    let mut fixture = Fixture::new(iris());
+    let window = fixture.open(T0).window;
+    let terms = |reason: &str| Terms {
+        by: "mira".to_owned(),
+        reason: reason.to_owned(),
+        length: Duration::from_secs(3600),
+    };
+    let columns: Vec<String> = (0..30).map(|i| format!("f{i}")).collect();
+    let accept = |reason: &str, after: i64| -> Vec<Acceptance> {
+        let of = |test| {
+            let new = move |column: &String| {
+                Acceptance::new(
+                    column.clone(),
+                    test,
+                    0.3,
+                    &terms(reason),
+                    Timestamp(T0 + after),
+                )
+            };
+            columns.iter().map(new).collect::<Vec<_>>()
+        };
+        [of(Test::Ks), of(Test::Slow)].concat()
+    };
+    // As often as events are kept, and once more.
+    let most = crate::drift::history::MOST_EVENTS as i64;
+    for deed in 0..=most {
+        let fresh = accept("a new web form", 1000 + deed);
+        window.save_accepted(0, Vec::new(), fresh).unwrap();
+    }
+    // Another reason at the same time is another deed.
+    let other = accept("two deeds", 1000 + most);
+    window.save_accepted(0, Vec::new(), other).unwrap();
+    window.close();
+    fixture.specs[0].version = "v2".to_owned();
+    let events = fixture.open(T0 + 3000).window.events(0).unwrap();
+    let ended: Vec<&Event> = (events.iter())
+        .filter(|event| matches!(event.what, Happened::AcceptanceEnded { .. }))
+        .collect();
+    assert_eq!(ended.len(), 1);
+    assert_eq!(
+        ended[0].what,
+        Happened::AcceptanceEnded {
+            columns: columns.clone(),
+            why: End::VersionChanged.as_str().to_owned(),
+            by: String::new()
+        }
+    );
+    let accepted: Vec<&Event> = (events.iter())
+        .filter(|event| matches!(event.what, Happened::Accepted { .. }))
+        .collect();
+    assert_eq!(accepted.len() as i64, most);
+    // The oldest two gave way.
+    assert_eq!(accepted[0].time, Timestamp(T0 + 1002));
+    for event in accepted {
+        let Happened::Accepted { columns: named, .. } = &event.what else {
+            unreachable!();
+        };
+        assert_eq!(*named, columns);
+    }
 }

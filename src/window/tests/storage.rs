@@ -287,6 +287,7 @@ pub(super) fn alarms() -> Alarms {
         )
         .unwrap(),
         standing: [(key, alarm)].into(),
+        alphas: [(SpanName::Main, 1.0 / 3.0), (SpanName::Fast, 1e-7)].into(),
     }
 }
 

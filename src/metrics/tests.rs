@@ -82,6 +82,7 @@ fn feature(name: &str) -> FeatureReport {
 fn unknown(name: &str) -> FeatureReport {
     FeatureReport {
         state: State::Insufficient,
+        level: Level::Ok,
         drifted: None,
         since: None,
         mistyped: None,

@@ -22,7 +22,6 @@ mod threads;
 mod vitals;
 mod watching;
 
-use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -395,13 +394,13 @@ impl Bound {
             accepting.store(false, Ordering::Relaxed);
             tokio::time::sleep(serving.lame_duck).await;
         };
-        let prober = serving.ready_needs_upstream.then(|| server.prober());
+        let prober = server.prober(serving.ready_needs_upstream);
         let left = serving.grace.saturating_sub(flush + serving.lame_duck);
         let served = server.serve(proxy, tap, |_| observer(), drain, left);
         let drained = tokio::select! {
             drained = served => drained.map_err(Error::from),
             error = received(refusal) => Err(error),
-            never = probe(prober) => match never {},
+            never = prober.run() => match never {},
         };
         // Nothing is accepted any more.
         drop(file);
@@ -441,14 +440,6 @@ async fn received(refusal: oneshot::Receiver<Error>) -> Error {
     match refusal.await {
         Ok(error) => error,
         Err(_) => pending().await,
-    }
-}
-
-/// Tries the upstreams, where somebody wants to know.
-async fn probe(prober: Option<proxy::Prober>) -> Infallible {
-    match prober {
-        Some(prober) => prober.run().await,
-        None => pending().await,
     }
 }
 

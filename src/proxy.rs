@@ -323,10 +323,10 @@ impl Proxy {
         self.shared.pulses.clone()
     }
 
-    /// What tries the upstreams while no traffic does.
+    /// What tries the upstreams while no traffic does: those that are down, or `every` one.
     #[must_use]
-    pub fn prober(&self) -> Prober {
-        Prober::new(Arc::clone(&self.shared))
+    pub fn prober(&self, every: bool) -> Prober {
+        Prober::new(Arc::clone(&self.shared), every)
     }
 
     /// Accepts on `listener` and serves until `shutdown` is ready, then drains: nothing more is

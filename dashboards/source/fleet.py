@@ -12,6 +12,7 @@ from source.rows import (
     annotations,
     around,
     errors,
+    page_info,
     process,
     requests,
     slowest,
@@ -32,7 +33,7 @@ def together():
     """Drift of the rows of all replicas, by the recording rules."""
     recorded = 'job=~"$job", model=~"$model"'
     day = f"driftd_fleet:drift_statistic:ks_1d{{{recorded}}}"
-    references = f"count by (job, model, version, reference_hash) (driftd_model_info{{{FLEET}}})"
+    references = f"count by (cluster, namespace, job, model, version, reference_hash) (driftd_model_info{{{FLEET}}})"
     return [
         lines(
             "D of all replicas, over an hour",
@@ -62,7 +63,7 @@ def together():
         stat(
             "References in force",
             "Of one model and version. Replicas with different ones are not put together.",
-            f"max(count by (job, model, version) ({references}))",
+            f"max(count by (cluster, namespace, job, model, version) ({references}))",
             colours=steps((2, "yellow")),
         ),
         stat(
@@ -74,9 +75,9 @@ def together():
 
 
 def fleet():
-    by = "job, instance, model"
+    by = "cluster, namespace, job, instance, model"
     level = f"driftd_model_drift_level{{{FLEET}}}"
-    page = f"on (job, instance) group_left (url) driftd_page_info{{{INSTANCE}}}"
+    page = f"on (cluster, namespace, job, instance) group_left (url) {page_info()}"
     worst = f"topk by ({by}) (1, {times_threshold(FLEET, by + ', feature')})"
     models = [
         ("Verdict", f"max by ({by}, url) ({level} * {page})", "none", LEVELS),
@@ -109,14 +110,14 @@ def fleet():
         stat(
             "Models at alert",
             "Models whose drift is within what the false-alarm budget pays for.",
-            f"count(max by (job, model) ({level}) == 2) or vector(0)",
+            f"count(max by (cluster, namespace, job, model) ({level}) == 2) or vector(0)",
             colours=NONE_IS_WELL,
         ),
         stat(
             "Models without a verdict",
             "Too few rows, too low a coverage, no reference, or wrong wiring: the table and the page say "
             "why.",
-            f"count(driftd_model_info{{{FLEET}}} unless on (job, instance, model) "
+            f"count(driftd_model_info{{{FLEET}}} unless on (cluster, namespace, job, instance, model) "
             f"driftd_model_drift_detected{{{FLEET}}}) or vector(0)",
             colours=steps((1, "yellow")),
         ),
@@ -151,7 +152,7 @@ def fleet():
                     "statistic is farthest beyond its threshold. Click a model for its dashboard or its "
                     "page.",
                     models,
-                    ["job", "instance", "feature", "model"],
+                    ["cluster", "namespace", "job", "instance", "feature", "model"],
                     [TO_MODEL, FLEET_PAGE],
                     "Verdict",
                 ),
@@ -193,7 +194,7 @@ def fleet():
         "driftd-fleet",
         "driftd: all models",
         "Every model behind every driftd: verdict, worst feature, traffic, errors, latency, coverage.",
-        around(model),
+        around(model, FLEET),
         annotations(FLEET),
         rows,
     )

@@ -386,7 +386,7 @@ def model():
         "driftd: one model",
         "One model: the verdict, which column has drifted since when and how far, predictions, latency, "
         "errors, tap and window.",
-        [*around(name), feature],
+        [*around(name, MODEL), feature],
         annotations(MODEL),
         rows,
     )

@@ -282,8 +282,8 @@ def laid_out(rows):
 # --- what stands around the panels ---
 
 
-def variable(name, label, query, multi=True, description="", hide=0):
-    """A variable filled from the labels of a series."""
+def variable(name, label, query, multi=True, description="", hide=0, regex=""):
+    """A variable filled from the labels of a series, or from a query's answer."""
     every = {"includeAll": True, "allValue": ".+"} if multi else {"includeAll": False}
     everything = {"selected": True, "text": "All", "value": "$__all"}
     return {
@@ -293,7 +293,7 @@ def variable(name, label, query, multi=True, description="", hide=0):
         "type": "query",
         "datasource": DATASOURCE,
         "query": {"query": query, "refId": f"variable-{name}"},
-        "regex": "",
+        "regex": regex,
         "refresh": 2,
         "sort": 1,
         "hide": hide,

@@ -43,6 +43,14 @@ def times_threshold(labels, by):
     )
 
 
+def page_info():
+    """Where each instance's page is, one address of each: two scrapes apart there may be two."""
+    return (
+        "max by (cluster, namespace, job, instance, url) (topk by (cluster, namespace, job, instance) "
+        f"(1, driftd_page_info{{{INSTANCE}}}))"
+    )
+
+
 # --- the rows both dashboards have ---
 
 
@@ -247,8 +255,12 @@ def annotations(labels):
     ]
 
 
-def around(model):
-    """The variables; `model` is the dashboard's own."""
+def around(model, labels):
+    """The variables; `model` is the dashboard's own, and the page that of the loudest instance."""
+    loudest = (
+        f"topk(1, max by (cluster, namespace, job, instance) (driftd_model_drift_level{{{labels}}})"
+        f" * on (cluster, namespace, job, instance) group_left (url) {page_info()})"
+    )
     return [
         variable("job", "Job", "label_values(driftd_build_info, job)"),
         variable("instance", "Instance", 'label_values(driftd_build_info{job=~"$job"}, instance)'),
@@ -256,9 +268,12 @@ def around(model):
         variable(
             "page",
             "Page",
-            f"label_values(driftd_page_info{{{INSTANCE}}}, url)",
+            f"query_result({loudest})",
             multi=False,
-            description="Where driftd's page is: external_url, where it is configured.",
+            description="Where driftd's page is, of the instance with the highest level: external_url, where it is "
+            "configured.",
             hide=2,
+            # The answer is written as a series: {…, url="http://…"} 2 1700000000000.
+            regex='/url="([^"]+)"/',
         ),
     ]

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::certificates::problem;
 use super::pushing::dial;
+use super::status::of_host;
 use super::{Error, spawn};
 use crate::config::{Config, Problems};
 use crate::exporter::{self, Exporter};
@@ -104,6 +105,5 @@ impl Exporting {
 
 /// `host:port`, much as Prometheus would name it: the host's, or the pod's, name stays over restarts.
 fn instance(page: SocketAddr) -> String {
-    let host = rustix::system::uname();
-    format!("{}:{}", host.nodename().to_string_lossy(), page.port())
+    of_host(page.port())
 }

@@ -1,5 +1,6 @@
 //! What metrics and page show of the whole process, gathered from the modules that own it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -127,7 +128,7 @@ impl StatusSource {
     }
 
     pub(super) fn page(&self) -> String {
-        let own = || format!("http://{}", self.addresses.admin);
+        let own = || own_page(self.addresses.admin);
         self.external_url.clone().unwrap_or_else(own)
     }
 
@@ -138,6 +139,21 @@ impl StatusSource {
             UpstreamState::Unknown => None,
         }
     }
+}
+
+/// Where the page is by its own address; by the host's name where it listens on all of the host's
+/// addresses, of which none is known to lead here from elsewhere.
+fn own_page(admin: SocketAddr) -> String {
+    if admin.ip().is_unspecified() {
+        return format!("http://{}", of_host(admin.port()));
+    }
+    format!("http://{admin}")
+}
+
+/// `host:port` with the host's, or the pod's, name.
+pub(super) fn of_host(port: u16) -> String {
+    let host = rustix::system::uname();
+    format!("{}:{port}", host.nodename().to_string_lossy())
 }
 
 // === impl Seen ===
@@ -185,5 +201,28 @@ impl Observer for Seen {
 
     fn tunnelled(&self, direction: Direction, bytes: u64) {
         self.shard.connections().tunnelled(direction, bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_on_all_addresses_is_at_the_hosts_name() {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+        let host = host.trim_end();
+        for all in ["0.0.0.0:9464", "[::]:9464"] {
+            assert_eq!(
+                own_page(all.parse().unwrap()),
+                format!("http://{host}:9464")
+            );
+        }
+        for (one, expected) in [
+            ("127.0.0.1:9464", "http://127.0.0.1:9464"),
+            ("[fd00::1]:9464", "http://[fd00::1]:9464"),
+        ] {
+            assert_eq!(own_page(one.parse().unwrap()), expected);
+        }
     }
 }

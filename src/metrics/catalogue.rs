@@ -161,6 +161,8 @@ catalogue! {
     DRIFT_SINCE_TIMESTAMP: Gauge "driftd_drift_since_timestamp_seconds"
         ["model" "version" "feature" "role"]
         "Since when the column has been drifted; absent while it is not.";
+    DRIFT_LEVEL: Gauge "driftd_drift_level" ["model" "version" "feature" "role"]
+        "How loud to be about the column: 0 ok, 1 warn, 2 alert.";
     DRIFT_ACCEPTED: Gauge "driftd_drift_accepted" ["model" "version" "feature" "role"]
         "1 while drift of the column is accepted as the new normal, 0 while none is.";
     FEATURE_MISSING_RATIO: Gauge "driftd_feature_missing_ratio" ["model" "version" "feature" "role"]

@@ -9,9 +9,10 @@ use super::catalogue::{self, Series};
 use super::family::Family;
 
 /// The families this module renders.
-pub(super) const SERIES: [Series; 11] = [
+pub(super) const SERIES: [Series; 12] = [
     catalogue::DRIFT_STATE,
     catalogue::DRIFT_SINCE_TIMESTAMP,
+    catalogue::DRIFT_LEVEL,
     catalogue::DRIFT_ACCEPTED,
     catalogue::FEATURE_MISSING_RATIO,
     catalogue::FEATURE_UNSEEN_RATIO,
@@ -46,7 +47,16 @@ pub(super) fn families(report: &Report) -> Vec<MetricFamily> {
 
 impl Families {
     fn feature(&mut self, model: &ModelReport, feature: &FeatureReport) {
-        let [states, since, accepted, missing, unseen, quantiles, ..] = &mut self.0;
+        let [
+            states,
+            since,
+            level,
+            accepted,
+            missing,
+            unseen,
+            quantiles,
+            ..,
+        ] = &mut self.0;
         let [name, version] = [model.model.as_str(), &model.version];
         let labels = [name, version, &feature.name, feature.role.as_str()];
         let [_, _, column, role] = labels;
@@ -57,6 +67,7 @@ impl Families {
         let drifted = feature.drifted == Some(true);
         let began = feature.since.filter(|_| drifted);
         since.gauge(&labels, began.map(|since| since.as_seconds()));
+        level.gauge(&labels, Some(f64::from(feature.level.as_number())));
         let is_accepted = model.accepted.iter().any(|a| a.feature == *feature.name);
         accepted.gauge(&labels, Some(f64::from(u8::from(is_accepted))));
         missing.gauge(&labels, feature.missing);

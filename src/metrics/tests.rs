@@ -83,6 +83,7 @@ fn feature(name: &str) -> FeatureReport {
 fn unknown(name: &str) -> FeatureReport {
     FeatureReport {
         state: State::Insufficient,
+        level: Level::Ok,
         drifted: None,
         obstacle: None,
         since: None,
@@ -326,6 +327,8 @@ fn exposes_the_figures() {
         r#"driftd_drift_since_timestamp_seconds{model="iris",version="2026-11",feature="sepal",role="feature"} 1700000000"#,
         r#"driftd_feature_quantile{model="iris",version="2026-11",feature="sepal",role="feature",side="current",quantile="0.5"} 5"#,
         r#"driftd_drift_accepted{model="iris",version="2026-11",feature="sepal",role="feature"} 1"#,
+        r#"driftd_drift_level{model="iris",version="2026-11",feature="sepal",role="feature"} 2"#,
+        r#"driftd_drift_level{model="iris",version="2026-11",feature="petal",role="feature"} 0"#,
         r#"driftd_webhook_deliveries_total{outcome="delivered",receiver="slack"} 3"#,
         r#"driftd_webhook_deliveries_total{outcome="expired",receiver="slack"} 1"#,
         r#"driftd_webhook_deliveries_total{outcome="gone",receiver="slack"} 0"#,
@@ -347,9 +350,13 @@ fn exposes_the_figures() {
 fn what_does_not_exist_is_absent() {
     let text = busy();
     let petal: Vec<&str> = text.lines().filter(|line| line.contains("petal")).collect();
-    // Its twelve states, that nothing of it is accepted, and nothing else.
-    assert_eq!(petal.len(), State::ALL.len() + 1, "{petal:#?}");
-    let always = ["driftd_drift_state{", "driftd_drift_accepted{"];
+    // Its twelve states, its level, that nothing of it is accepted, and nothing else.
+    assert_eq!(petal.len(), State::ALL.len() + 2, "{petal:#?}");
+    let always = [
+        "driftd_drift_state{",
+        "driftd_drift_level{",
+        "driftd_drift_accepted{",
+    ];
     assert!(
         petal
             .iter()
@@ -367,6 +374,7 @@ fn what_does_not_exist_is_absent() {
         "driftd_webhook",
         "driftd_window_rows",
         "driftd_drift_state",
+        "driftd_drift_level",
         "driftd_drift_last",
         "driftd_drift_check_duration",
         "driftd_model_",

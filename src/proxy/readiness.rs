@@ -34,30 +34,37 @@ pub struct Readiness {
     models: Arc<[usize]>,
 }
 
-/// Connects to the upstreams now and then, and lets go at once: what is not ready gets no traffic
-/// that would show that it is ready again.
+/// Connects to the upstreams now and then, and lets go at once: what is down, or not ready, may get
+/// no traffic that would show that it is there again.
 #[derive(Debug)]
-pub struct Prober(Arc<Shared>);
+pub struct Prober {
+    shared: Arc<Shared>,
+    /// Those that are not known to be down, too.
+    every: bool,
+}
 
 // === impl Prober ===
 
 impl Prober {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self(shared)
+    pub(super) const fn new(shared: Arc<Shared>, every: bool) -> Self {
+        Self { shared, every }
     }
 
-    /// Tries every upstream once a second, without end.
+    /// Tries the upstreams once a second, without end.
     pub async fn run(self) -> Infallible {
         let Shared {
             config,
             upstreams,
             readiness,
             ..
-        } = &*self.0;
+        } = &*self.shared;
         let resolved: Vec<_> = upstreams.iter().map(|_| Resolved::default()).collect();
         let tls = config.upstream_tls.as_ref();
         loop {
             for (index, (upstream, resolved)) in upstreams.iter().zip(&resolved).enumerate() {
+                if !self.every && readiness.state(index) != UpstreamState::Down {
+                    continue;
+                }
                 let (http2, limit) = (config.upstream_http2, config.connect_timeout);
                 match upstream.connect(resolved, tls, http2, limit).await {
                     Ok(_) => readiness.connected(index, upstream),

@@ -214,6 +214,37 @@ fn readiness_follows_the_upstream_where_asked_to() {
     driftd.eventually("its end", |_| ready().starts_with("HTTP/1.1 503"));
 }
 
+/// A model server is tried again without traffic once it was found to be down, and only then.
+#[test]
+fn an_upstream_that_failed_is_seen_to_be_back_without_a_request() {
+    let directory = tempfile::tempdir().unwrap();
+    write_reference(directory.path(), 20);
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream = held.local_addr().unwrap();
+    drop(held);
+    let driftd = Driftd::start(directory.path(), upstream, SETTINGS);
+    let up = || {
+        let page = exchange(driftd.addresses.admin, "GET /metrics", "");
+        let line = page.lines().find(|l| l.starts_with("driftd_upstream_up"))?;
+        line.ends_with(" 1").then_some(true).or(Some(false))
+    };
+    // Longer than one round of tries.
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(up(), None);
+    let answer = exchange(driftd.addresses.proxy, "POST /predict", "{}");
+    assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
+    driftd.eventually("that it is down", |_| up() == Some(false));
+    let listener = TcpListener::bind(upstream).unwrap();
+    driftd.eventually("that it is up", |_| up() == Some(true));
+    // Whoever is up is not tried: the one connection is all that came.
+    let (tried, _) = listener.accept().unwrap();
+    drop(tried);
+    listener.set_nonblocking(true).unwrap();
+    std::thread::sleep(Duration::from_millis(1500));
+    let kind = listener.accept().map(drop).map_err(|error| error.kind());
+    assert_eq!(kind, Err(std::io::ErrorKind::WouldBlock));
+}
+
 #[test]
 fn traffic_passes_while_the_window_cannot_be_opened_and_is_recorded_once_it_can() {
     let directory = tempfile::tempdir().unwrap();

@@ -47,9 +47,9 @@ def test_promtool_finds_nothing_wrong():
     run("promtool", "check", "rules", "--lint=all", "--lint-fatal", *RULES)
 
 
-def test_promtool_runs_every_case():
-    assert CASES
-    run("promtool", "test", "rules", *CASES)
+@pytest.mark.parametrize("file", CASES, ids=lambda path: path.name)
+def test_promtool_runs_every_case(file):
+    run("promtool", "test", "rules", file)
 
 
 def test_each_alert_has_a_case_that_fires_and_one_that_is_silent():
@@ -120,10 +120,15 @@ def test_the_cause_silences_what_follows_from_it(alertmanager):
     iris = {"job": "driftd", "model": "iris"}
     told = [
         {"alertname": "DriftdModelDrift", "severity": "warning", **iris},
-        {"alertname": "DriftdMissingValues", "severity": "critical", "feature": "a", **iris},
-        {"alertname": "DriftdMissingValues", "severity": "warning", "feature": "b", **iris},
+        {"alertname": "DriftdMissingValues", "severity": "critical", "feature": "a", "role": "feature", **iris},
+        {"alertname": "DriftdMissingValues", "severity": "warning", "feature": "b", "role": "feature", **iris},
         {"alertname": "DriftdEarlyWarning", "severity": "info", "job": "driftd", "model": "wine"},
+        # Of one of many instances: the others' errors are other errors.
         {"alertname": "DriftdUpstreamDown", "severity": "critical", "instance": "i", **iris},
+        {"alertname": "DriftdModelErrors", "severity": "warning", **iris},
+        {"alertname": "DriftdModelLatency", "severity": "warning", **iris},
+        {"alertname": "DriftdMissingValues", "severity": "warning", "feature": "a", "role": "output", **iris},
+        {"alertname": "DriftdTargetsGone", "severity": "critical", "job": "gone"},
         {"alertname": "DriftdModelErrors", "severity": "warning", "job": "other", "model": "iris"},
         {"alertname": "DriftdDown", "severity": "critical", "job": "driftd", "instance": "j"},
         {"alertname": "DriftdNoCheck", "severity": "warning", "instance": "k", **iris},
@@ -132,11 +137,12 @@ def test_the_cause_silences_what_follows_from_it(alertmanager):
     ]
     silenced = [
         {"alertname": "DriftdEarlyWarning", "severity": "info", **iris},
-        {"alertname": "DriftdMissingValues", "severity": "warning", "feature": "a", **iris},
-        {"alertname": "DriftdModelErrors", "severity": "warning", **iris},
-        {"alertname": "DriftdModelLatency", "severity": "warning", **iris},
+        {"alertname": "DriftdMissingValues", "severity": "warning", "feature": "a", "role": "feature", **iris},
         {"alertname": "DriftdNoCheck", "severity": "warning", "instance": "j", **iris},
         {"alertname": "DriftdUpstreamDown", "severity": "critical", "instance": "j", **iris},
+    ] + [
+        {"alertname": name, "severity": "warning", "job": "gone", "instance": "l", "model": "iris"}
+        for name in ["DriftdNoCheck", "DriftdWindowStuck", "DriftdUpstreamDown"]
     ]
     for labels in told + silenced:
         alertmanager.add(**labels)

@@ -7,9 +7,11 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 
+import gunicorn.config
 import yaml
 
 import rows
@@ -47,10 +49,11 @@ def indented(text, by):
 # --- the image ---
 
 
-def ignored(path):
-    """Whether Dockerfile.dockerignore keeps a path of the repository out of the build."""
+def ignored(path, dockerfile=DEPLOY / "Dockerfile"):
+    """Whether its .dockerignore keeps a path of the repository out of a build."""
     out = False
-    for line in (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines():
+    listed = dockerfile.with_name(dockerfile.name + ".dockerignore")
+    for line in listed.read_text(encoding="utf-8").splitlines():
         pattern = line.strip().removeprefix("!")
         if pattern and not line.startswith("#") and (
             fnmatch(path, pattern) or path.startswith(pattern + "/")
@@ -59,19 +62,28 @@ def ignored(path):
     return out
 
 
-def test_what_the_image_is_built_from_is_there():
-    instructions = lines(DEPLOY / "Dockerfile")
+def copied_into(dockerfile):
+    """What of the repository an image is built from; all of it is there."""
     copied = [
         source
-        for name, rest in instructions
+        for name, rest in lines(dockerfile)
         if name == "COPY" and "--from=" not in rest
         for source in rest.split()[:-1]
     ]
-    assert len(copied) > 5
     for source in copied:
         assert (REPOSITORY / source).exists(), source
-        assert not ignored(source), source
-    assert ignored("target") and ignored(".git")
+        assert not ignored(source, dockerfile), source
+    assert ignored("target", dockerfile) and ignored(".git", dockerfile)
+    return copied
+
+
+def test_what_the_image_is_built_from_is_there():
+    copied = copied_into(DEPLOY / "Dockerfile")
+    assert len(copied) > 5
+    # rustup would heed it and fetch another toolchain than the image's, whose Rust is new enough.
+    assert "rust-toolchain.toml" not in copied and ignored("rust-toolchain.toml")
+    [oldest] = re.findall(r'^rust-version = "([\d.]+)"', (REPOSITORY / "Cargo.toml").read_text(), re.MULTILINE)
+    assert lines(DEPLOY / "Dockerfile")[0] == ["FROM", f"rust:{oldest}-bookworm AS build"]
     # Everything Cargo.toml names, or `cargo build` refuses it.
     cargo = (REPOSITORY / "Cargo.toml").read_text(encoding="utf-8")
     for path in re.findall(r'^path = "([^"]+)"', cargo, re.MULTILINE):
@@ -242,24 +254,92 @@ def test_the_sidecar_starts_without_the_model():
         volumes = {volume["name"] for volume in spec["volumes"]}
         assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
     ports = {port["name"]: port["containerPort"] for port in sidecar["ports"]}
+    assert ports.keys() == {"predict", "driftd"}
     env = image()[0]
     assert [str(port) for port in ports.values()] == [
         env[name].split(":")[1] for name in ["DRIFTD_LISTEN", "DRIFTD_ADMIN"]
     ]
     service = one(KUBERNETES / "service.yml")["spec"]
     monitor = one(KUBERNETES / "podmonitor.yml")["spec"]
-    assert {port["targetPort"] for port in service["ports"]} == {"predict"}
+    # The number: Kubernetes 1.29 to 1.32 look names up among the ports of containers alone.
+    assert [port["targetPort"] for port in service["ports"]] == [ports["predict"]]
     assert {endpoint["port"] for endpoint in monitor["podMetricsEndpoints"]} == {"driftd"}
     labels = pod["metadata"]["labels"].items()
     assert service["selector"].items() <= labels
     assert monitor["selector"]["matchLabels"].items() <= labels
     config = one(KUBERNETES / "configmap.yml")
     assert config["metadata"]["name"] == spec["volumes"][0]["configMap"]["name"]
-    grace = re.search(r'grace\s+= "(\d+)s"', config["data"]["driftd.toml"]).group(1)
-    assert spec["terminationGracePeriodSeconds"] > int(grace)
+    driftd = tomllib.loads(config["data"]["driftd.toml"])
     [model] = spec["containers"]
     [port] = model["ports"]
-    assert f'upstream     = "http://127.0.0.1:{port["containerPort"]}"' in config["data"]["driftd.toml"]
+    assert driftd["upstream"] == f"http://127.0.0.1:{port['containerPort']}"
+
+
+def seconds(text):
+    return int(re.fullmatch(r"(\d+)s", text).group(1))
+
+
+def test_the_model_outlives_the_last_request_and_driftd_the_model():
+    """A native sidecar is asked to end when the containers have ended: the model must be the one that waits."""
+    spec = one(KUBERNETES / "deployment.yml")["spec"]["template"]["spec"]
+    driftd = tomllib.loads((KUBERNETES / "driftd.toml").read_text(encoding="utf-8"))
+    [model] = spec["containers"]
+    command, wait = model["lifecycle"]["preStop"]["exec"]["command"]
+    assert command == "sleep" and int(wait) >= 5
+    # Nobody is left to pass connections to.
+    assert seconds(driftd["lame_duck"]) == 0
+    # gunicorn's graceful_timeout, which app.py's image does not change: gunicorn.config.GracefulTimeout.default
+    assert "graceful" not in (KUBERNETES / "model.Dockerfile").read_text(encoding="utf-8")
+    model_stops = gunicorn.config.GracefulTimeout.default
+    assert spec["terminationGracePeriodSeconds"] > int(wait) + model_stops + seconds(driftd["grace"])
+
+
+SIZES = {"B": 1, "MiB": 2**20, "GiB": 2**30, "Mi": 2**20, "Gi": 2**30}
+
+
+def size(text):
+    number, unit = re.fullmatch(r"(\d+)([A-Za-z]+)", text).groups()
+    return int(number) * SIZES[unit]
+
+
+def test_the_window_fits_into_its_volume(tmp_path):
+    """A pod whose emptyDir outgrows its limit is evicted."""
+    volumes = one(KUBERNETES / "deployment.yml")["spec"]["template"]["spec"]["volumes"]
+    [limit] = [v["emptyDir"]["sizeLimit"] for v in volumes if v["name"] == "window"]
+    for name, content in one(KUBERNETES / "configmap.yml")["data"].items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    shown = run_command(tmp_path, "config", "--config", tmp_path / "driftd.toml", env=image()[0])
+    assert shown.popen.returncode == 0, shown.describe()
+    most = tomllib.loads(shown.stdout)["window"]["max_bytes"]
+    assert size(limit) >= 1.25 * size(most)
+
+
+def test_the_models_image_has_what_the_manifest_asks_for():
+    dockerfile = KUBERNETES / "model.Dockerfile"
+    copied = copied_into(dockerfile)
+    spec = one(KUBERNETES / "deployment.yml")["spec"]["template"]["spec"]
+    [model] = spec["containers"]
+    env = {each["name"]: each["value"] for each in model["env"]}
+    [data] = [source for source in copied if source.endswith(".csv")]
+    assert env["REFERENCE"] == f"/data/{Path(data).name}"
+    assert ["COPY", f"{data} /data/"] in lines(dockerfile)
+    [app] = [source for source in copied if source.endswith(".py")]
+    assert REPOSITORY / app == COMPOSE / "model" / "app.py"
+    command = {name: rest for name, rest in lines(dockerfile)}["CMD"]
+    assert command == {name: rest for name, rest in lines(COMPOSE / "model" / "Dockerfile")}["CMD"]
+    assert f"-f {dockerfile.relative_to(REPOSITORY)}" in (KUBERNETES / "deployment.yml").read_text()
+
+
+def test_links_of_alerts_lead_to_the_pod():
+    """Bound to all addresses, driftd cannot know by which it is reached."""
+    [sidecar] = one(KUBERNETES / "deployment.yml")["spec"]["template"]["spec"]["initContainers"]
+    names = [each["name"] for each in sidecar["env"]]
+    # Only what stands before it is put in.
+    assert names.index("POD_IP") < names.index("DRIFTD_EXTERNAL_URL")
+    env = {each["name"]: each for each in sidecar["env"]}
+    assert env["POD_IP"]["valueFrom"] == {"fieldRef": {"fieldPath": "status.podIP"}}
+    port = image()[0]["DRIFTD_ADMIN"].split(":")[1]
+    assert env["DRIFTD_EXTERNAL_URL"]["value"] == f"http://$(POD_IP):{port}"
 
 
 def test_the_config_map_holds_the_profile_of_the_reference(tmp_path):

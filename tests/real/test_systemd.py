@@ -205,12 +205,33 @@ def test_the_template_is_the_service_for_each_instance():
     many = dict(unit_settings(UNITS / "driftd@.service"))
     differ = {key for key, value in unit_settings(UNITS / "driftd.service") if many[key] != value}
     several = {"SystemCallFilter", "IPAddressAllow"}
-    assert differ - several == {"Description", "ExecStart", "StateDirectory", "WorkingDirectory"}
+    own = {"Description", "ExecStart", "StateDirectory", "RuntimeDirectory", "WorkingDirectory"}
+    assert differ - several == own
     keys = [key for key, _ in unit_settings(UNITS / "driftd.service")]
     assert keys == [key for key, _ in unit_settings(UNITS / "driftd@.service")]
     stop = int(re.search(r"^TimeoutStopSec=(\d+)s$", one, re.MULTILINE).group(1))
     grace = re.search(r'^grace\s+= "(\d+)s"', (UNITS / "driftd.toml").read_text(), re.MULTILINE)
     assert stop > int(grace.group(1))
+
+
+def test_unix_sockets_have_a_place_that_outlives_each_service():
+    """One service's end would otherwise remove what its instances listen on, which is within it."""
+    for name, place in [("driftd.service", "driftd"), ("driftd@.service", "driftd/%i")]:
+        settings = dict(unit_settings(UNITS / name))
+        assert settings["ProtectSystem"] == "strict"
+        assert settings["RuntimeDirectory"] == settings["StateDirectory"] == place
+        assert settings["RuntimeDirectoryPreserve"] == "yes"
+
+
+def test_the_readme_starts_the_socket_before_its_service():
+    """systemd: `Socket service driftd.service already active, refusing.`"""
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    [commands] = re.findall(r"```sh\n(dpkg -i .*?)```", readme, re.DOTALL)
+    enabled = re.findall(r"^systemctl enable --now (\S+)", commands, re.MULTILINE)
+    assert enabled == ["driftd.socket", "driftd"]
+    where = (UNITS / "driftd.socket").read_text(encoding="utf-8")
+    assert "systemctl stop driftd && systemctl enable --now driftd.socket && " in where
+    assert "`systemctl stop driftd`" in readme.split(commands)[1].split("\n\n")[1]
 
 
 def test_the_example_configuration_is_right(tmp_path):
@@ -235,6 +256,62 @@ def dpkg(*arguments):
 
 def users():
     return {line.split(":")[0] for line in Path("/etc/passwd").read_text().splitlines()}
+
+
+def maintainer_script(tmp_path, name, *arguments):
+    """Runs a script of the package where systemd seems to run, before a systemctl that always fails."""
+    here = tmp_path / "machine"
+    links = here / "multi-user.target.wants"
+    (here / "bin").mkdir(parents=True, exist_ok=True)
+    links.mkdir(exist_ok=True)
+    for service in ["driftd@iris.service", "driftd@wine.service", "other.service"]:
+        (links / service).unlink(missing_ok=True)
+        (links / service).symlink_to("/nowhere")
+    said = here / "said"
+    said.write_text("")
+    for command, code in [("systemctl", 1), ("userdel", 8), ("systemd-sysusers", 0), ("chgrp", 1), ("getent", 0)]:
+        stub = here / "bin" / command
+        stub.write_text(f'#!/bin/sh\necho {command} "$@" >> {said}\nexit {code}\n')
+        stub.chmod(0o755)
+    text = (REPOSITORY / "deploy" / "debian" / name).read_text(encoding="utf-8")
+    assert text.startswith("#!/bin/sh\n") and "set -e\n" in text
+    for real, ours in [
+        ("/run/systemd/system", here),
+        ("/etc/systemd/system", here),
+        ("/var/lib/driftd", here / "state"),
+        ("/run/driftd", here / "run"),
+        ("/etc/driftd", here / "etc"),
+    ]:
+        text = text.replace(real, str(ours))
+    script = here / name
+    script.write_text(text, encoding="utf-8")
+    env = os.environ | {"PATH": f"{here / 'bin'}:{os.environ['PATH']}"}
+    code, text = output(["sh", script, *arguments], env=env)
+    return code, text, said.read_text().splitlines()
+
+
+def test_a_service_that_does_not_restart_fails_no_upgrade(tmp_path):
+    code, text, said = maintainer_script(tmp_path, "postinst", "configure", "0.0.9")
+    assert code == 0 and "did not restart" in text
+    assert said[-1] == "systemctl try-restart driftd.service driftd@*.service"
+
+
+def test_removal_disables_instances_by_their_links(tmp_path):
+    code, text, said = maintainer_script(tmp_path, "prerm", "remove")
+    assert code == 0 and "did not stop" in text
+    assert said == [
+        "systemctl stop driftd.socket driftd.service driftd@*.service",
+        "systemctl disable --quiet driftd@iris.service",
+        "systemctl disable --quiet driftd@wine.service",
+        "systemctl disable --quiet driftd.socket driftd.service",
+    ]
+    assert maintainer_script(tmp_path, "prerm", "upgrade", "0.2.0") == (0, "", [])
+
+
+def test_a_user_that_is_still_at_work_fails_no_purge(tmp_path):
+    code, _, said = maintainer_script(tmp_path, "postrm", "purge")
+    assert code == 0
+    assert said == ["getent passwd driftd", "userdel driftd", "systemctl daemon-reload"]
 
 
 def test_the_package_comes_and_goes(tmp_path):
@@ -263,6 +340,15 @@ def test_the_package_comes_and_goes(tmp_path):
         installed = ["driftd.service", "driftd.socket", "driftd@.service"]
         code, text = output(["systemd-analyze", "verify", "--man=no", *installed])
         assert (code, text) == (0, "")
+
+        # The administrator's from now on: another group stays, and a file that was removed stays away.
+        shutil.chown(config, group="adm")
+        dpkg("--install", package)
+        assert config.group() == "adm"
+        config.unlink()
+        dpkg("--install", package)
+        assert not config.exists() and dpkg("--status", "driftd").splitlines()[1].endswith(" installed")
+        dpkg("--force-confmiss", "--install", package)
 
         dpkg("--remove", "driftd")
         assert config.exists() and not Path("/usr/bin/driftd").exists()

@@ -94,3 +94,6 @@ impl std::fmt::Debug for Announcer {
         f.debug_list().entries(receivers).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,7 +46,7 @@ use crate::pulse::Pulse;
 use crate::timestamp::Timestamp;
 use binding::Listeners;
 use certificates::Certificates;
-use exporting::{Destination, Exporting};
+use exporting::Destination;
 use listening::{readiness, serve_admin, sources};
 use models::Prepared;
 use monitoring::{Monitoring, Shared};
@@ -54,7 +54,7 @@ use pushing::Receivers;
 pub use reload::Reload;
 use reload::Request;
 use status::StatusSource;
-use threads::{ended, spawn};
+use threads::{Stoppable, ended, spawn};
 pub use vitals::{Started, Vitals};
 
 /// How much of the grace period, at its end, is for writing down what the tap still holds.
@@ -414,9 +414,9 @@ impl Bound {
             );
         }
         // What it does not deliver any more it finds in the window at the next start.
-        let announcing = announcing.map(pushing::Announcing::end);
+        let announcing = announcing.map(Stoppable::end);
         let watching = watching.map(watching::Watching::end);
-        let exporting = exporting.map(Exporting::end);
+        let exporting = exporting.map(Stoppable::end);
         for thread in announcing.into_iter().chain(watching) {
             ended(thread, deadline).await;
         }

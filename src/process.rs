@@ -7,16 +7,22 @@
 //! process is never taken for the first.
 //!
 //! - [`Source`]: how a server is found
+//! - [`Table`]: the processes of the machine at one moment
 //! - [`Watch`]: a server with what is remembered of it from one look to the next
 
 mod cgroup;
 mod find;
 mod table;
+mod used;
 mod watch;
 
 use std::path::PathBuf;
 
+pub use table::Table;
 pub use watch::Watch;
+
+#[cfg(test)]
+pub(crate) use table::READS;
 
 /// How the processes of a model server are found.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,15 +6,17 @@
 //! Invariant: a receiver is given a bounded time and sends back a bounded number of bytes; what it says
 //! never leads anywhere else: redirections are not followed.
 //! Invariant: no secret, and no path of a receiver's address, is ever shown or logged: many receivers
-//! know their senders by the address alone.
+//! know their senders by the address alone. That holds for what a receiver says, too: it may repeat them.
 //!
 //! - [`Endpoint`]: where a receiver is
 //! - [`Secret`]: what a receiver knows the sender by
+//! - [`Hidden`]: what of an answer may not be shown
 //! - [`event`]: what is said, as a CloudEvent or as one line of text
 //! - [`Retries`]: when to try again, and when no more
 
 mod endpoint;
 pub mod event;
+mod hidden;
 mod post;
 mod retries;
 mod secret;
@@ -28,6 +30,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use endpoint::Endpoint;
+pub use hidden::Hidden;
 pub use post::{Answer, Failure, Post, post};
 pub use retries::{Retries, Verdict};
 pub use secret::{Secret, SecretSource};
@@ -127,4 +130,4 @@ impl Format {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -12,7 +12,8 @@
 //! - A damaged file is set aside, never deleted, and never a reason not to start.
 //! - It knows nothing of HTTP, metrics or tests; of statistics it knows the shape of a report.
 //!
-//! Time, for retention, is the latest time seen in any argument: nothing here reads the clock.
+//! Time, for retention, is the latest time seen in any argument, as far as so much time has passed (`clock`):
+//! nothing here reads the system's clock.
 //!
 //! In reading order: `schema` (tables and views) · `cells`, `layout` (a model's wide table) ·
 //! `opening`, `quarantine` · `writer` (the thread, commits), `exchanges`, `fault` · `history` (checks, alarms, gaps),
@@ -39,6 +40,7 @@ use crate::timestamp::Timestamp;
 mod accepted;
 mod announced;
 mod cells;
+mod clock;
 mod error;
 mod exchanges;
 mod fault;
@@ -58,7 +60,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use announced::{Announced, Announcement};
+pub use announced::{Announced, Announcement, Pending};
 use error::Unanswered;
 pub use error::{CommitError, Error};
 pub use figures::Figures;

@@ -1,4 +1,5 @@
-//! One receiver: what it knows, what waits for it, and its deliveries, one after the other.
+//! One receiver: what it knows, what waits for it, and its deliveries, one at a time. Those of one model
+//! are in the order of its changes; one that is not taken holds up no other model's.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -6,6 +7,7 @@ use std::error::Error as _;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use super::Links;
@@ -38,9 +40,87 @@ pub(super) struct Receiver {
 struct Waiting {
     /// Per model the level it knows once it has what waits; empty until read from the window.
     known: Vec<Option<Level>>,
-    changes: VecDeque<Announcement>,
+    changes: VecDeque<Waits>,
+    /// Changes that ever waited.
+    number: u64,
+    /// The receiver asked for nothing earlier than this.
+    not_before: Option<Instant>,
     /// The window refused, which was said once.
     refused: bool,
+}
+
+/// A change that waits.
+#[derive(Debug)]
+struct Waits {
+    /// Ascending in the order of the changes.
+    number: u64,
+    /// Its model.
+    model: usize,
+    announcement: Announcement,
+    retries: Retries,
+    /// When it is tried again; `None` where it was not tried yet.
+    due: Option<Instant>,
+}
+
+/// What there is to do.
+enum Next {
+    Deliver(Waits),
+    /// The next change is to be tried then.
+    At(Instant),
+    Nothing,
+}
+
+// === impl Waiting ===
+
+impl Waiting {
+    fn push(&mut self, model: usize, announcement: Announcement) {
+        self.number += 1;
+        self.changes.push_back(Waits {
+            number: self.number,
+            model,
+            announcement,
+            retries: Retries::default(),
+            due: None,
+        });
+    }
+
+    /// Puts a change back where it was.
+    fn put_back(&mut self, change: Waits) {
+        let place = (self.changes).partition_point(|other| other.number < change.number);
+        self.changes.insert(place, change);
+    }
+
+    /// Everything is due.
+    fn forget_dues(&mut self) {
+        self.not_before = None;
+        for change in &mut self.changes {
+            change.due = None;
+        }
+    }
+
+    /// The oldest change that is due, and of whose model no older one waits.
+    fn take(&mut self, now: Instant) -> Next {
+        let mut models = Vec::new();
+        let mut soonest: Option<Instant> = None;
+        for (place, change) in self.changes.iter().enumerate() {
+            if models.contains(&change.model) {
+                continue;
+            }
+            models.push(change.model);
+            match change.due.max(self.not_before) {
+                Some(due) if due > now => {
+                    soonest = Some(soonest.map_or(due, |soonest| soonest.min(due)));
+                }
+                _ => {
+                    return self
+                        .changes
+                        .remove(place)
+                        .map_or(Next::Nothing, Next::Deliver);
+                }
+            }
+        }
+        soonest.map_or(Next::Nothing, Next::At)
+    }
 }
 
 // === impl Receiver ===
@@ -73,7 +153,7 @@ impl Receiver {
                 continue;
             }
             state.known[index] = now;
-            let announcement = now.map(|_| self.announcement(model, known));
+            let announcement = now.map(|to| self.announcement(model, known, to));
             let level = now.map_or("", Level::as_str);
             let saved = window.announce(&self.config.name, index, level, announcement.clone());
             if let Err(error) = &saved
@@ -82,7 +162,9 @@ impl Receiver {
                 tracing::warn!(%error, webhook = self.config.name, "A change is announced that the window does not hold: a restart may announce it again");
             }
             state.refused = saved.is_err();
-            state.changes.extend(announcement);
+            if let Some(announcement) = announcement {
+                state.push(index, announcement);
+            }
         }
         self.bound(&mut state);
         self.count(&state);
@@ -94,16 +176,15 @@ impl Receiver {
     /// Delivers what waits, for ever.
     pub(super) async fn deliver(&self) {
         loop {
-            let next = self.state.borrow_mut().changes.pop_front();
-            let Some(change) = next else {
-                self.work.notified().await;
-                continue;
-            };
-            self.busy.set(true);
-            let outcome = self.deliver_one(&change).await;
-            self.busy.set(false);
-            self.settle(&change, outcome);
-            self.count(&self.state.borrow());
+            let next = self.state.borrow_mut().take(Instant::now());
+            match next {
+                Next::Deliver(change) => self.deliver_one(change).await,
+                Next::At(due) => tokio::select! {
+                    () = sleep_until(due) => {}
+                    () = self.work.notified() => {}
+                },
+                Next::Nothing => self.work.notified().await,
+            }
         }
     }
 
@@ -136,14 +217,17 @@ impl Receiver {
             // Who was never told of a model takes it for well.
             let known = stored.unwrap_or_else(|| self.config.heard(Level::Ok));
             state.known.push(known);
-            pending.extend(announced.pending);
+            pending.extend(announced.pending.into_iter().map(|stored| (model, stored)));
         }
-        pending.sort_by_key(|change| change.time);
-        state.changes.extend(pending);
+        // In the order they were stored: the clock may have been set back between them.
+        pending.sort_by_key(|(_, stored)| stored.number);
+        for (model, stored) in pending {
+            state.push(model, stored.announcement);
+        }
         true
     }
 
-    fn announcement(&self, report: &ModelReport, known: Option<Level>) -> Announcement {
+    fn announcement(&self, report: &ModelReport, known: Option<Level>, to: Level) -> Announcement {
         let (id, time) = (Uuid::now_v7().to_string(), Timestamp::now());
         let from = known.unwrap_or_default();
         let change = Change {
@@ -151,25 +235,43 @@ impl Receiver {
             time,
             page: &self.links.page,
             from,
+            to,
             report,
         };
         let body = event::body(change, self.config.format);
         Announcement {
             from: from.as_str().to_owned(),
-            to: report.level.as_str().to_owned(),
+            to: to.as_str().to_owned(),
             id,
             time,
             body,
         }
     }
 
-    /// Drops the oldest changes of a queue that is full.
+    /// Drops the oldest changes of a queue that is full; those that were tried already are on their way.
     fn bound(&self, state: &mut Waiting) {
-        while state.changes.len() > self.config.queue {
-            if let Some(change) = state.changes.pop_front() {
-                self.settle(&change, Delivery::Dropped);
+        let new = |change: &Waits| change.due.is_none();
+        let many = state.changes.iter().filter(|change| new(change)).count();
+        for _ in self.config.queue..many {
+            let oldest = state.changes.iter().position(new);
+            if let Some(change) = oldest.and_then(|place| state.changes.remove(place)) {
+                self.settle(&change.announcement, Delivery::Dropped);
             }
         }
+    }
+
+    /// Connections are opened by this from now on.
+    #[cfg(test)]
+    pub(super) fn dial(&mut self, dial: Dial) {
+        self.dial = dial;
+    }
+
+    /// What waits, in the order of delivery.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> Vec<Announcement> {
+        let state = self.state.borrow();
+        let changes = state.changes.iter();
+        changes.map(|change| change.announcement.clone()).collect()
     }
 
     fn count(&self, state: &Waiting) {
@@ -196,29 +298,44 @@ impl Receiver {
         }
     }
 
-    /// Tries until it is known what becomes of a change.
-    async fn deliver_one(&self, change: &Announcement) -> Delivery {
-        let mut retries = Retries::default();
-        loop {
-            if self.gone.get() {
-                return Delivery::Gone;
-            }
-            let answer = self.try_once(change).await;
-            let left = self.config.retry_for;
-            let left = left.saturating_sub(Timestamp::now().since(change.time));
-            let verdict = retries.judge(&answer, left, fastrand::f64());
-            self.say(change, &answer, &verdict);
-            match verdict {
-                Verdict::Delivered => return Delivery::Delivered,
-                Verdict::Rejected => return Delivery::Rejected,
-                Verdict::Expired => return Delivery::Expired,
-                Verdict::Gone => self.gone.set(true),
-                Verdict::Later(pause) => {
-                    self.links.counters.retried(self.place);
-                    tokio::time::sleep(pause).await;
-                }
-            }
+    /// Tries once to deliver a change, and settles it or puts it back.
+    async fn deliver_one(&self, mut change: Waits) {
+        if self.gone.get() {
+            self.settle(&change.announcement, Delivery::Gone);
+            return;
         }
+        self.busy.set(true);
+        let answer = self.try_once(&change.announcement).await;
+        self.busy.set(false);
+        let left = self.config.retry_for;
+        let left = left.saturating_sub(Timestamp::now().since(change.announcement.time));
+        let verdict = change.retries.judge(&answer, left, fastrand::f64());
+        self.say(&change.announcement, &answer, &verdict);
+        let outcome = match verdict {
+            Verdict::Delivered => Delivery::Delivered,
+            Verdict::Rejected => Delivery::Rejected,
+            Verdict::Expired => Delivery::Expired,
+            Verdict::Gone => {
+                self.gone.set(true);
+                // Nothing is waited for any more.
+                self.state.borrow_mut().forget_dues();
+                Delivery::Gone
+            }
+            Verdict::Later(pause) => {
+                self.links.counters.retried(self.place);
+                let due = Some(Instant::now() + pause);
+                change.due = due;
+                let mut state = self.state.borrow_mut();
+                if answer.is_ok_and(|answer| answer.retry_after.is_some()) {
+                    state.not_before = due;
+                }
+                state.put_back(change);
+                self.count(&state);
+                return;
+            }
+        };
+        self.settle(&change.announcement, outcome);
+        self.count(&self.state.borrow());
     }
 
     async fn try_once(&self, change: &Announcement) -> Result<Answer, Failure> {
@@ -267,7 +384,7 @@ impl Receiver {
                     webhook,
                     id,
                     said,
-                    "Change refused by the receiver, and not tried again; correct the webhook's url or secret"
+                    "Change refused by the receiver, and not tried again: it does not take what driftd sends; correct the webhook's url or format"
                 );
             }
             Verdict::Gone => tracing::error!(

@@ -2,15 +2,14 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use opentelemetry::KeyValue;
-use tokio::sync::oneshot;
 
+use super::Error;
 use super::certificates::problem;
 use super::pushing::dial;
 use super::status::of_host;
-use super::{Error, spawn};
+use super::threads::Stoppable;
 use crate::config::{Config, Problems};
 use crate::exporter::{self, Exporter};
 use crate::metrics::Metrics;
@@ -23,13 +22,6 @@ const INSTANCE: &str = "service.instance.id";
 /// Where metrics go, if anywhere, with the TLS it is reached with.
 #[derive(Debug, Clone)]
 pub(super) struct Destination(Option<(exporter::Config, Upstream, Option<ClientTls>)>);
-
-/// The thread, and what ends it.
-#[derive(Debug)]
-pub(super) struct Exporting {
-    stop: oneshot::Sender<()>,
-    thread: JoinHandle<()>,
-}
 
 // === impl Destination ===
 
@@ -56,7 +48,7 @@ impl Destination {
         metrics: &Arc<Metrics>,
         started: Timestamp,
         page: SocketAddr,
-    ) -> Result<Option<Exporting>, Error> {
+    ) -> Result<Option<Stoppable>, Error> {
         let Some((mut config, address, tls)) = self.0 else {
             return Ok(None);
         };
@@ -71,35 +63,13 @@ impl Destination {
             interval = %humantime::format_duration(config.interval),
             "Exporting metrics by OTLP"
         );
-        let name = "driftd-otlp";
         let exporter = Exporter {
             config,
             dial: dial(address, tls),
             metrics: Arc::clone(metrics),
             started,
         };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|source| Error::Thread { name, source })?;
-        let (stop, stopped) = oneshot::channel();
-        let thread = spawn(name, move || {
-            // Told, or left alone: both mean to end.
-            let stopped = async { stopped.await.unwrap_or(()) };
-            runtime.block_on(exporter.run(stopped));
-        })?;
-        Ok(Some(Exporting { stop, thread }))
-    }
-}
-
-// === impl Exporting ===
-
-impl Exporting {
-    /// Ends it, with a last export; the thread ends soon.
-    pub(super) fn end(self) -> JoinHandle<()> {
-        // Fails only where it has ended already.
-        let _ = self.stop.send(());
-        self.thread
+        Stoppable::spawn("driftd-otlp", move |stop| exporter.run(stop)).map(Some)
     }
 }
 

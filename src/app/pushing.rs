@@ -1,13 +1,11 @@
 //! The announcer on a thread of its own, and the connections it opens.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
-use tokio::sync::oneshot;
-
+use super::Error;
 use super::certificates::problem;
 use super::monitoring::Shared;
-use super::{Error, spawn};
+use super::threads::Stoppable;
 use crate::announcer::{Announcer, Links};
 use crate::config::{Config, Problems};
 use crate::metrics::webhook::WebhookCounters;
@@ -17,13 +15,6 @@ use crate::push::{self, Connection, Dial};
 /// The receivers of webhooks, with the TLS they are reached with.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Receivers(Vec<(push::Config, Upstream, Option<ClientTls>)>);
-
-/// The thread, and what ends it.
-#[derive(Debug)]
-pub(super) struct Announcing {
-    stop: oneshot::Sender<()>,
-    thread: JoinHandle<()>,
-}
 
 // === impl Receivers ===
 
@@ -61,11 +52,10 @@ impl Receivers {
         shared: &Shared,
         counters: Arc<WebhookCounters>,
         page: String,
-    ) -> Result<Option<Announcing>, Error> {
+    ) -> Result<Option<Stoppable>, Error> {
         if self.0.is_empty() {
             return Ok(None);
         }
-        let name = "driftd-webhook";
         let announcer = Announcer {
             receivers: (self.0.into_iter())
                 .map(|(webhook, address, tls)| (webhook, dial(address, tls)))
@@ -77,28 +67,7 @@ impl Receivers {
                 page,
             },
         };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|source| Error::Thread { name, source })?;
-        let (stop, stopped) = oneshot::channel();
-        let thread = spawn(name, move || {
-            // Told, or left alone: both mean to end.
-            let stopped = async { stopped.await.unwrap_or(()) };
-            runtime.block_on(announcer.run(stopped));
-        })?;
-        Ok(Some(Announcing { stop, thread }))
-    }
-}
-
-// === impl Announcing ===
-
-impl Announcing {
-    /// Ends it; the thread ends soon.
-    pub(super) fn end(self) -> JoinHandle<()> {
-        // Fails only where it has ended already.
-        let _ = self.stop.send(());
-        self.thread
+        Stoppable::spawn("driftd-webhook", move |stop| announcer.run(stop)).map(Some)
     }
 }
 

@@ -1,12 +1,58 @@
 //! Threads: started with a name, and waited for within a bound.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
 
 use super::Error;
 
 /// Between looks at a thread that is to end.
 const JOIN_POLL: Duration = Duration::from_millis(2);
+
+/// Resolves when a thread is to end.
+pub(super) type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A thread with a runtime of its own, and what ends it.
+#[derive(Debug)]
+pub(super) struct Stoppable {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+// === impl Stoppable ===
+
+impl Stoppable {
+    /// Starts a thread that does `work` until that ends, which it does soon once the future it is given
+    /// resolves.
+    pub(super) fn spawn<F: Future<Output = ()>>(
+        name: &'static str,
+        work: impl FnOnce(Stop) -> F + Send + 'static,
+    ) -> Result<Self, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|source| Error::Thread { name, source })?;
+        let (stop, stopped) = oneshot::channel();
+        let thread = spawn(name, move || {
+            // Told, or left alone: both mean to end.
+            let stopped = Box::pin(async { stopped.await.unwrap_or(()) });
+            runtime.block_on(work(stopped));
+            // A name that is being looked up cannot be given up, and is not waited for.
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Ends it; the thread ends soon.
+    pub(super) fn end(self) -> JoinHandle<()> {
+        // Fails only where it has ended already.
+        let _ = self.stop.send(());
+        self.thread
+    }
+}
 
 /// Starts a thread.
 pub(super) fn spawn(
@@ -41,4 +87,36 @@ pub(super) async fn ended(thread: JoinHandle<()>, deadline: Instant) -> bool {
         );
     }
     fine
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_server_that_is_silent_does_not_hold_up_the_end() {
+        let (begun, looking) = std::sync::mpsc::channel();
+        let (answer, silence) = std::sync::mpsc::channel::<()>();
+        let thread = Stoppable::spawn("test", move |stop| async move {
+            // As the system looks up names.
+            let lookup = tokio::task::spawn_blocking(move || {
+                begun.send(()).unwrap();
+                let _ = silence.recv_timeout(Duration::from_secs(30));
+            });
+            tokio::select! {
+                _ = lookup => {}
+                () = stop => {}
+            }
+        })
+        .unwrap();
+        looking.recv().unwrap();
+        let since = Instant::now();
+        thread.end().join().unwrap();
+        assert!(
+            since.elapsed() < Duration::from_secs(1),
+            "{:?}",
+            since.elapsed()
+        );
+        drop(answer);
+    }
 }

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use super::{Error, spawn};
 use crate::config::Config;
 use crate::metrics::process::{ProcessSnapshot, Visibility};
-use crate::process::{Source, Watch};
+use crate::process::{Source, Table, Watch};
 
 /// Between two looks: shorter than Prometheus' usual interval.
 const EVERY: Duration = Duration::from_secs(5);
@@ -83,7 +83,7 @@ pub(super) fn watch(config: &Config) -> Result<(Processes, Option<Watching>), Er
             tracing::debug!(%error, "The look at the model servers keeps its priority");
         }
         loop {
-            servers.iter_mut().for_each(Server::look);
+            look(&mut servers);
             match stopped.recv_timeout(EVERY) {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
@@ -93,11 +93,19 @@ pub(super) fn watch(config: &Config) -> Result<(Processes, Option<Watching>), Er
     Ok((processes, Some(Watching { stop, thread })))
 }
 
+/// Looks at every server; the processes of the machine are read once for all of them.
+fn look(servers: &mut [Server]) {
+    let table = Table::read();
+    for server in servers {
+        server.look(&table);
+    }
+}
+
 // === impl Server ===
 
 impl Server {
-    fn look(&mut self) {
-        let snapshot = self.watch.look();
+    fn look(&mut self, table: &Table) {
+        let snapshot = self.watch.look(table);
         let visible = snapshot.visible;
         if self.visible.replace(visible) != Some(visible) {
             let source = self.watch.source();
@@ -113,5 +121,28 @@ impl Server {
             }
         }
         self.seen.store(Arc::new(Some(snapshot)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::READS;
+
+    #[test]
+    fn the_processes_are_read_once_for_all_servers() {
+        let server = |port| Server {
+            watch: Watch::new(Source::Port(port)),
+            seen: Arc::default(),
+            visible: None,
+        };
+        let mut servers = [server(1), server(2), server(3)];
+        look(&mut servers);
+        assert_eq!(READS.get(), 1);
+        look(&mut servers);
+        assert_eq!(READS.get(), 2);
+        for server in servers {
+            assert!(server.seen.load().is_some());
+        }
     }
 }

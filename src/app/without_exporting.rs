@@ -1,11 +1,10 @@
 //! Stands in for `exporting` in a binary built without OTLP: nothing is exported.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use super::Error;
+use super::threads::Stoppable;
 use crate::config::{Config, Problems};
 use crate::metrics::Metrics;
 use crate::timestamp::Timestamp;
@@ -13,10 +12,6 @@ use crate::timestamp::Timestamp;
 /// Where metrics go: nowhere.
 #[derive(Debug, Clone)]
 pub(super) struct Destination;
-
-/// A thread that exports: there is none.
-#[derive(Debug)]
-pub(super) struct Exporting(Infallible);
 
 // === impl Destination ===
 
@@ -34,16 +29,7 @@ impl Destination {
         _: &Arc<Metrics>,
         _: Timestamp,
         _: SocketAddr,
-    ) -> Result<Option<Exporting>, Error> {
+    ) -> Result<Option<Stoppable>, Error> {
         Ok(None)
-    }
-}
-
-// === impl Exporting ===
-
-impl Exporting {
-    /// Never called, as there is none.
-    pub(super) fn end(self) -> JoinHandle<()> {
-        match self.0 {}
     }
 }

@@ -106,6 +106,7 @@ impl<'a> Variables<'a> {
             return None;
         }
         self.words();
+        self.no_client_certificate();
         let headers = self.headers();
         let gzip = self.one_of(
             [
@@ -192,6 +193,22 @@ impl<'a> Variables<'a> {
             &["cumulative"],
             "write cumulative, or leave it out: driftd's counters count from its start",
         );
+    }
+
+    /// What is not done: a receiver that asks for a certificate would refuse every export.
+    fn no_client_certificate(&self) {
+        for name in [
+            "OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE",
+            "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+            "OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY",
+            "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+        ] {
+            if let Some(Variable { name, value }) = self.first([name]) {
+                let message = "driftd shows no certificate of its own; leave it out, and let the \
+                               receiver know driftd by a header (OTEL_EXPORTER_OTLP_METRICS_HEADERS)";
+                self.problem(name, Some(value), message.to_owned());
+            }
+        }
     }
 
     /// The word given, in lower case, if it is one of these.

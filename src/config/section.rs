@@ -11,6 +11,9 @@ use config::{Map, Value, ValueKind};
 
 use super::problem::Problem;
 
+/// What is shown of a value that is secret, or may be.
+pub(super) const HIDDEN: &str = "\"***\"";
+
 /// Where the problems of all sections go.
 #[derive(Debug, Default)]
 pub(super) struct Collector(RefCell<Vec<Problem>>);
@@ -138,6 +141,38 @@ impl<'a> Section<'a> {
                 Vec::new()
             }
         }
+    }
+
+    /// One table or a list of tables at `key`, of which no problem shows a value: any may be a secret.
+    pub(super) fn secret_sections(&mut self, key: &'static str) -> Vec<Section<'a>> {
+        let Some(value) = self.take(key) else {
+            return Vec::new();
+        };
+        let path = self.full(key);
+        let (one, items) = match value.kind {
+            ValueKind::Table(_) => (true, vec![value]),
+            ValueKind::Array(items) => (false, items),
+            _ => {
+                let message = format!("write a table: [{path}]");
+                self.problem(key, &value, HIDDEN.to_owned(), message);
+                return Vec::new();
+            }
+        };
+        let mut sections = Vec::new();
+        for (i, item) in items.into_iter().enumerate() {
+            if matches!(item.kind, ValueKind::Table(_)) {
+                let path = if one {
+                    path.clone()
+                } else {
+                    format!("{path}[{i}]")
+                };
+                sections.push(Section::new(&path, item, self.problems));
+            } else {
+                let message = format!("write a list of tables: [[{path}]]");
+                self.problem(key, &item, HIDDEN.to_owned(), message);
+            }
+        }
+        sections
     }
 
     /// A word or sentence.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use config::Value;
 
 use super::resolve;
-use super::section::Section;
+use super::section::{HIDDEN, Section};
 use crate::drift::report::Level;
 use crate::proxy::Upstream;
 use crate::push::{
@@ -15,9 +15,6 @@ use crate::push::{
 
 /// Longest name of a receiver; it is a label's value.
 const LONGEST_NAME: usize = 64;
-
-/// What is shown of a value that is secret, or may be.
-const HIDDEN: &str = "\"***\"";
 
 /// What an address looks like.
 const URL: &str = "write \"https://host/path\" or \"http://host/path\"";
@@ -29,13 +26,8 @@ pub(super) fn read(top: &mut Section<'_>, base: &Path) -> Vec<Config> {
         top.section("webhook").finish();
         return Vec::new();
     }
-    let sections = if top.has_table("webhook") {
-        vec![top.section("webhook")]
-    } else {
-        top.sections("webhook")
-    };
     let mut receivers: Vec<Config> = Vec::new();
-    for mut section in sections {
+    for mut section in top.secret_sections("webhook") {
         if let Some(receiver) = receiver(&mut section, base) {
             if receivers.iter().any(|known| known.name == receiver.name) {
                 let message = format!(
@@ -172,6 +164,11 @@ fn secret(section: &mut Section<'_>, base: &Path) -> SecretSource {
 fn path(section: &mut Section<'_>, key: &'static str, base: &Path, right: &str) -> Option<PathBuf> {
     let value: Value = section.take(key)?;
     let text = value.to_string();
+    // An address in the place of a file is as secret as one in its own.
+    if text.contains("://") {
+        section.problem(key, &value, HIDDEN.to_owned(), format!("write {right}"));
+        return None;
+    }
     if text.trim().is_empty() {
         section.problem(key, &value, format!("{text:?}"), format!("write {right}"));
         return None;

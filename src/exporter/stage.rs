@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use super::Config;
 use crate::metrics::Metrics;
 use crate::metrics::otlp::{Page, rejected};
-use crate::push::{Answer, Dial, Failure, Post, post};
+use crate::push::{Answer, Dial, Failure, Hidden, Post, post};
 use crate::timestamp::Timestamp;
 
 /// The last export, on the way out, may not hold up the end for longer.
@@ -108,7 +108,7 @@ impl Exporter {
                 }
             },
         };
-        self.say(*last, outcome, &said);
+        self.say(*last, outcome, &self.hidden().mask(&said));
         *last = Some(outcome);
         pause
     }
@@ -130,6 +130,12 @@ impl Exporter {
             body: Bytes::from(body),
         };
         post(&self.dial, what, self.config.timeout).await
+    }
+
+    /// What a receiver may repeat and nobody is shown.
+    fn hidden(&self) -> Hidden {
+        let values = self.config.headers.iter().map(|header| &*header.value);
+        Hidden::new(&self.config.endpoint, values)
     }
 
     /// Logs what is other than it was the last time.

@@ -31,8 +31,7 @@ pub struct ProcessSnapshot {
     pub visible: Visibility,
     /// Its processes.
     pub count: Option<u64>,
-    /// Processor time since it was first seen, over restarts, in seconds; of the processes there were
-    /// then, all they had used.
+    /// Processor time since driftd began to look, over restarts, in seconds.
     pub cpu_seconds: Option<f64>,
     /// Memory in RAM, in bytes.
     pub resident_bytes: Option<u64>,

@@ -23,11 +23,14 @@ pub(super) struct Entry {
     pub(super) ticks: u64,
     /// Memory in RAM, in pages.
     pub(super) pages: u64,
+    /// It has ended, and waits for its parent to take notice; until then what it used is told of it,
+    /// and from then on of its parent.
+    pub(super) ended: bool,
 }
 
 /// Every process that can be seen.
 #[derive(Debug, Default)]
-pub(super) struct Table(BTreeMap<i32, Entry>);
+pub struct Table(BTreeMap<i32, Entry>);
 
 /// Files a process has open, and may have.
 #[derive(Debug, Clone, Copy)]
@@ -39,8 +42,12 @@ pub(super) struct Files {
 // === impl Table ===
 
 impl Table {
-    /// Reads it.
-    pub(super) fn read() -> Self {
+    /// Reads it: one line of `/proc` for each process of the machine. Empty where `/proc` cannot be
+    /// listed.
+    #[must_use]
+    pub fn read() -> Self {
+        #[cfg(test)]
+        READS.with(|reads| reads.set(reads.get() + 1));
         let Ok(all) = all_processes() else {
             return Self::default();
         };
@@ -56,24 +63,25 @@ impl Table {
                 parent: stat.ppid,
                 ticks: stat.utime + stat.stime + children,
                 pages: stat.rss,
+                ended: stat.state == 'Z',
             };
-            // It has ended, and waits for its parent to take notice.
-            (stat.state != 'Z').then_some((stat.pid, entry))
+            Some((stat.pid, entry))
         });
         Self(entries.collect())
     }
 
+    /// The living process of that id.
     pub(super) fn get(&self, pid: i32) -> Option<&Entry> {
-        self.0.get(&pid)
+        self.0.get(&pid).filter(|entry| !entry.ended)
     }
 
-    /// Whether it is still there.
+    /// Whether it is still there, and living.
     pub(super) fn has(&self, identity: Identity) -> bool {
-        let entry = self.0.get(&identity.pid);
+        let entry = self.get(identity.pid);
         entry.is_some_and(|entry| entry.identity == identity)
     }
 
-    /// `roots` with all their descendants.
+    /// `roots` with all their descendants, those that have ended among them.
     pub(super) fn trees(&self, roots: &[Identity]) -> Vec<Entry> {
         let mut found: BTreeSet<i32> = roots.iter().map(|root| root.pid).collect();
         loop {
@@ -93,17 +101,31 @@ impl Table {
 
     /// Those of `pids` whose parents are not among them.
     pub(super) fn roots(&self, pids: &[i32]) -> Vec<Identity> {
-        let entries = pids.iter().filter_map(|pid| self.0.get(pid));
+        let entries = pids.iter().filter_map(|pid| self.get(*pid));
         entries
             .filter(|entry| !pids.contains(&entry.parent))
             .map(|entry| entry.identity)
             .collect()
     }
 
-    /// Every process id.
+    /// The ids of the living.
     pub(super) fn pids(&self) -> impl Iterator<Item = i32> {
-        self.0.keys().copied()
+        let living = self.0.values().filter(|entry| !entry.ended);
+        living.map(|entry| entry.identity.pid)
     }
+
+    /// One of these processes.
+    #[cfg(test)]
+    pub(super) fn of(entries: impl IntoIterator<Item = Entry>) -> Self {
+        let pairs = entries.into_iter().map(|entry| (entry.identity.pid, entry));
+        Self(pairs.collect())
+    }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How often this thread has read the table.
+    pub(crate) static READS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
 /// The open files of a process; `None` where they may not be seen.

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::table::{Entry, Identity, Table, files, seconds, since_epoch};
+use super::find::Judged;
+use super::table::{Entry, Identity, Table, files, since_epoch};
+use super::used::Used;
 use super::{Source, cgroup, find};
 use crate::metrics::process::{ProcessSnapshot, Visibility};
 
@@ -17,22 +19,33 @@ const REPLACED_WITHIN: u64 = 12;
 #[derive(Debug)]
 pub struct Watch {
     source: Source,
-    /// Its first processes, by the last look that found any.
+    /// Its first processes, by the last look that found any, less those that have ended since.
     roots: Vec<Identity>,
-    /// All its processes with the number of looks each was seen at.
-    members: Vec<(Identity, u64)>,
+    /// All its processes, by the last look that found any.
+    members: Vec<Member>,
     /// When the owner of the socket was last looked for, and what that came to.
     found: Option<(Instant, Result<Vec<Identity>, Visibility>)>,
-    /// A first process has ended since the server was last whole.
+    /// What was thought of the pid file.
+    judged: Option<Judged>,
+    /// Its first processes have all ended since the server was last whole.
     lost: bool,
     /// Workers that ended, by the number of the look that missed them.
     missing: Vec<u64>,
     /// Looks taken.
     looks: u64,
-    /// Processor time counted, and as it was at the last look.
-    cpu: Option<(f64, f64)>,
+    used: Used,
     restarts: u64,
     worker_restarts: u64,
+}
+
+/// A process that was seen.
+#[derive(Debug, Clone, Copy)]
+struct Member {
+    identity: Identity,
+    /// The number of looks it was seen at.
+    looks: u64,
+    /// It is one of the first.
+    root: bool,
 }
 
 /// The processes found at one look.
@@ -41,7 +54,6 @@ struct Found {
     entries: Vec<Entry>,
     /// Those there are, seen or not.
     count: u64,
-    cpu_seconds: Option<f64>,
     resident_bytes: Option<u64>,
 }
 
@@ -56,10 +68,11 @@ impl Watch {
             roots: Vec::new(),
             members: Vec::new(),
             found: None,
+            judged: None,
             lost: false,
             missing: Vec::new(),
             looks: 0,
-            cpu: None,
+            used: Used::new(),
             restarts: 0,
             worker_restarts: 0,
         }
@@ -71,24 +84,17 @@ impl Watch {
         &self.source
     }
 
-    /// Looks at the server. Blocks for as long as the files of `/proc` take.
-    pub fn look(&mut self) -> ProcessSnapshot {
+    /// Looks at the server among the processes of the machine, as they were read just now. Blocks for
+    /// as long as its files in `/proc` take.
+    pub fn look(&mut self, table: &Table) -> ProcessSnapshot {
         self.looks += 1;
-        let table = Table::read();
-        if self
-            .roots
-            .iter()
-            .any(|root| root.start > 0 && !table.has(*root))
-        {
-            self.lost = true;
-            self.found = None;
-        }
-        match self.find(&table) {
+        self.mourn(|root| root.start > 0 && !table.has(*root));
+        match self.find(table) {
             Ok(found) => self.seen(&found),
             Err(visible) => ProcessSnapshot {
                 visible,
                 count: None,
-                cpu_seconds: self.cpu.map(|(counted, _)| counted),
+                cpu_seconds: self.used.counted(),
                 resident_bytes: None,
                 open_fds: None,
                 max_fds: None,
@@ -99,19 +105,50 @@ impl Watch {
         }
     }
 
+    /// Takes leave of the first processes that are `gone`; once, so that others are looked for once.
+    /// A server is lost with the last of them; what was seen at one look only is a command that
+    /// somebody ran beside it, as `docker exec` does, unless there is nothing else.
+    fn mourn(&mut self, gone: impl Fn(&Identity) -> bool) {
+        if !self.roots.iter().any(&gone) {
+            return;
+        }
+        self.found = None;
+        let lasting = |root: &&Identity| self.looks_at(root) > 1;
+        let any_lasting = self.roots.iter().any(|root| lasting(&root));
+        let mut server = (self.roots.iter()).filter(|root| !any_lasting || lasting(root));
+        self.lost |= server.all(&gone);
+        self.roots.retain(|root| !gone(root));
+    }
+
+    /// The number of looks a process was seen at.
+    fn looks_at(&self, identity: &Identity) -> u64 {
+        let member = (self.members.iter()).find(|member| member.identity == *identity);
+        member.map_or(0, |member| member.looks)
+    }
+
     fn find(&mut self, table: &Table) -> Result<Found, Visibility> {
         let roots = match &self.source {
-            Source::PidFile(path) => vec![find::by_pid_file(path, table)?],
-            Source::Cgroup(path) => return in_cgroup(cgroup::read(path)?, table),
+            Source::PidFile(path) => vec![find::by_pid_file(path, table, &mut self.judged)?],
+            Source::Cgroup(path) => {
+                let group = cgroup::read(path).inspect_err(|_| {
+                    if matches!(path.try_exists(), Ok(false)) {
+                        self.used.no_group();
+                    }
+                })?;
+                if let Some(seconds) = group.cpu_seconds {
+                    self.used.by_group(seconds);
+                }
+                return in_cgroup(&group, table);
+            }
             Source::Port(_) | Source::Socket(_) => self.owners(table)?,
         };
-        let entries = table.trees(&roots);
-        let ticks = entries.iter().map(|entry| entry.ticks).sum();
+        let mut entries = table.trees(&roots);
+        self.used.by_processes(&entries);
+        entries.retain(|entry| !entry.ended);
         let pages: u64 = entries.iter().map(|entry| entry.pages).sum();
         Ok(Found {
             roots,
             count: entries.len() as u64,
-            cpu_seconds: Some(seconds(ticks)),
             resident_bytes: Some(pages * procfs::page_size()),
             entries,
         })
@@ -139,7 +176,6 @@ impl Watch {
 
     fn seen(&mut self, found: &Found) -> ProcessSnapshot {
         self.count_restarts(found);
-        self.count_cpu(found.cpu_seconds);
         let files = found
             .entries
             .iter()
@@ -153,7 +189,7 @@ impl Watch {
         ProcessSnapshot {
             visible: Visibility::Ok,
             count: Some(found.count),
-            cpu_seconds: self.cpu.map(|(counted, _)| counted),
+            cpu_seconds: self.used.counted(),
             resident_bytes: found.resident_bytes,
             open_fds: closest.map(|files| files.open),
             max_fds: closest.map(|files| files.most),
@@ -165,56 +201,42 @@ impl Watch {
 
     fn count_restarts(&mut self, found: &Found) {
         let now: Vec<Identity> = found.entries.iter().map(|entry| entry.identity).collect();
-        let known =
-            |identity: &Identity| self.members.iter().find(|(member, _)| member == identity);
-        let fresh: Vec<Identity> = now
-            .iter()
-            .filter(|new| known(new).is_none())
-            .copied()
-            .collect();
-        self.lost |= self.roots.iter().any(|root| !now.contains(root));
+        self.mourn(|root| !now.contains(root));
+        let is_new = |identity: &&Identity| self.looks_at(identity) == 0;
         // Orphans of a server that was killed go on for a while, and are no new server.
-        let anew = found.roots.iter().any(|root| fresh.contains(root));
+        let anew = found.roots.iter().any(|root| is_new(&root));
+        let new_workers = (now.iter().filter(is_new))
+            .filter(|member| !found.roots.contains(member))
+            .count();
         if self.lost && anew {
             self.restarts += 1;
             self.lost = false;
             self.missing.clear();
-        } else if !anew && !self.lost && !self.members.is_empty() {
+        } else if !self.lost && !self.members.is_empty() {
             // What was there at one look only is a tool that a worker ran.
             let gone = (self.members.iter())
-                .filter(|(member, looks)| *looks > 1 && !now.contains(member))
+                .filter(|member| member.looks > 1 && !member.root)
+                .filter(|member| !now.contains(&member.identity))
                 .count();
             self.missing.extend(std::iter::repeat_n(self.looks, gone));
             self.missing
                 .retain(|look| self.looks - look <= REPLACED_WITHIN);
-            let replaced = self.missing.len().min(fresh.len());
+            let replaced = self.missing.len().min(new_workers);
             self.missing.drain(..replaced);
             self.worker_restarts += replaced as u64;
         }
-        let looks = |identity: &Identity| known(identity).map_or(1, |(_, looks)| looks + 1);
-        let members = now.iter().map(|identity| (*identity, looks(identity)));
-        self.members = members.collect();
+        let member = |identity: &Identity| Member {
+            identity: *identity,
+            looks: self.looks_at(identity) + 1,
+            root: found.roots.contains(identity),
+        };
+        self.members = now.iter().map(member).collect();
         self.roots.clone_from(&found.roots);
-    }
-
-    /// Adds what was used since the last look, or by a server that began since then.
-    fn count_cpu(&mut self, now: Option<f64>) {
-        let Some(now) = now else {
-            return;
-        };
-        let counted = match self.cpu {
-            None => now,
-            Some((counted, _)) if self.members.iter().all(|(_, looks)| *looks == 1) => {
-                counted + now
-            }
-            Some((counted, before)) => counted + (now - before).max(0.0),
-        };
-        self.cpu = Some((counted, now));
     }
 }
 
 /// The processes of a control group. Its own figures count also what of it cannot be seen.
-fn in_cgroup(group: cgroup::Group, table: &Table) -> Result<Found, Visibility> {
+fn in_cgroup(group: &cgroup::Group, table: &Table) -> Result<Found, Visibility> {
     if group.pids.is_empty() {
         return Err(Visibility::NoProcess);
     }
@@ -226,6 +248,7 @@ fn in_cgroup(group: cgroup::Group, table: &Table) -> Result<Found, Visibility> {
         parent: 0,
         ticks: 0,
         pages: 0,
+        ended: false,
     };
     let pids = group.pids.iter().filter(|pid| **pid > 0);
     let entries: Vec<Entry> = pids
@@ -243,7 +266,6 @@ fn in_cgroup(group: cgroup::Group, table: &Table) -> Result<Found, Visibility> {
         roots,
         entries,
         count: group.pids.len() as u64,
-        cpu_seconds: group.cpu_seconds,
         resident_bytes: group.resident_bytes,
     })
 }

@@ -35,6 +35,8 @@ pub struct Change<'a> {
     pub page: &'a str,
     /// The level the receiver knows.
     pub from: Level,
+    /// The level it knows from now on: the model's own, or the next lower one it is told of.
+    pub to: Level,
     /// What holds now.
     pub report: &'a ModelReport,
 }
@@ -127,7 +129,7 @@ fn event(change: Change<'_>) -> Event<'_> {
             model: report.model.as_str(),
             version: &report.version,
             from: change.from,
-            to: report.level,
+            to: change.to,
             state: report.state,
             drifted: report.drifted,
             text: text(change),
@@ -166,7 +168,7 @@ fn is_main(check: &CheckReport) -> bool {
 fn text(change: Change<'_>) -> String {
     let report = change.report;
     let model = report.model.as_str();
-    let (from, to) = (change.from.as_str(), report.level.as_str());
+    let (from, to) = (change.from.as_str(), change.to.as_str());
     let named: Vec<&str> = (concerned(report).iter().take(MOST_NAMED))
         .map(|feature| &*feature.name)
         .collect();

@@ -11,7 +11,7 @@ use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
-use super::{Dial, Endpoint};
+use super::{Dial, Endpoint, Hidden};
 
 /// What of an answer is read, to be told to whoever reads the log.
 const MOST_READ: usize = 512;
@@ -39,7 +39,7 @@ pub struct Answer {
     pub status: StatusCode,
     /// How long it asks not to be tried again.
     pub retry_after: Option<Duration>,
-    /// The beginning of what it said, in one line.
+    /// The beginning of what it said, in one line, without what of the request may not be shown.
     pub text: String,
     /// The same as it came, for what is no text.
     pub body: Vec<u8>,
@@ -90,6 +90,8 @@ async fn exchange(dial: &Dial, what: Post<'_>, listen_until: Instant) -> Result<
     for (name, value) in &what.headers {
         request = request.header(&**name, value);
     }
+    let values = what.headers.iter().map(|(_, value)| value.as_str());
+    let hidden = Hidden::new(what.endpoint, values);
     let request = request
         .body(Full::new(what.body))
         .map_err(Failure::Header)?;
@@ -114,7 +116,7 @@ async fn exchange(dial: &Dial, what: Post<'_>, listen_until: Instant) -> Result<
         Ok(Answer {
             status: head.status,
             retry_after: retry_after(&head.headers, SystemTime::now()),
-            text: one_line(&said),
+            text: hidden.mask(&one_line(&said)),
             body: said,
         })
     };
@@ -174,5 +176,45 @@ mod tests {
             "no [31msuch hook \u{fffd}"
         );
         assert_eq!(one_line(&[b'x'; 5000]).len(), MOST_READ);
+    }
+
+    #[test]
+    fn what_a_receiver_repeats_of_the_request_is_not_passed_on() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let dial: Dial = Box::new(|| {
+            Box::pin(async {
+                let (ours, mut theirs) = tokio::io::duplex(1 << 16);
+                tokio::spawn(async move {
+                    let mut head = vec![0; 1 << 16];
+                    let read = theirs.read(&mut head).await.unwrap();
+                    let head = String::from_utf8_lossy(&head[..read]).into_owned();
+                    // The whole request, as debugging pages show it, longer than what is read of it.
+                    let length = head.len() + 490;
+                    let answer = format!(
+                        "HTTP/1.1 404 Not Found\r\ncontent-length: {length}\r\n\r\n{head}{}",
+                        "/services/T0/b1gsecret".repeat(100)
+                    );
+                    let _ = theirs.write_all(answer.as_bytes()).await;
+                });
+                Ok(Box::new(ours) as Box<dyn crate::push::Connection>)
+            })
+        });
+        let endpoint = Endpoint::parse("http://h/services/T0/b1gsecret?key=qu3rysecret").unwrap();
+        let what = Post {
+            endpoint: &endpoint,
+            headers: vec![("authorization".into(), "Bearer h3adersecret".into())],
+            content_type: "text/plain",
+            body: Bytes::from_static(b"hello"),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let answer = runtime.block_on(post(&dial, what, Duration::from_secs(20)));
+        let said = answer.unwrap().text;
+        assert!(said.starts_with("POST *** HTTP/1.1 host: h "), "{said}");
+        for secret in ["b1gs", "qu3r", "h3ad", "services"] {
+            assert!(!said.contains(secret), "{said}");
+        }
     }
 }

@@ -69,15 +69,17 @@ impl Retries {
     }
 }
 
-/// Whether an answer is about the moment rather than about the request.
+/// Whether the same request may be taken later. Only what is said of the request itself holds for good:
+/// 401, 403 and 404 are also what proxies and receivers say while they are being set up or renewed.
 fn may_pass(status: StatusCode) -> bool {
-    status.is_server_error()
-        || [
-            StatusCode::REQUEST_TIMEOUT,
-            StatusCode::TOO_EARLY,
-            StatusCode::TOO_MANY_REQUESTS,
-        ]
-        .contains(&status)
+    ![
+        StatusCode::BAD_REQUEST,
+        StatusCode::GONE,
+        StatusCode::PAYLOAD_TOO_LARGE,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        StatusCode::UNPROCESSABLE_ENTITY,
+    ]
+    .contains(&status)
 }
 
 #[cfg(test)]
@@ -96,18 +98,22 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_pass_is_tried_again() {
+    fn all_is_tried_again_but_what_is_said_of_the_request_itself() {
         let judge = |status| Retries::default().judge(&answer(status, None), DAY, 1.0);
         for (status, verdict) in [
             (200, Verdict::Delivered),
             (202, Verdict::Delivered),
             (204, Verdict::Delivered),
-            (301, Verdict::Rejected),
-            (307, Verdict::Rejected),
+            (301, Verdict::Later(FIRST)),
+            (307, Verdict::Later(FIRST)),
             (400, Verdict::Rejected),
-            (401, Verdict::Rejected),
-            (404, Verdict::Rejected),
+            (401, Verdict::Later(FIRST)),
+            (403, Verdict::Later(FIRST)),
+            (404, Verdict::Later(FIRST)),
             (410, Verdict::Gone),
+            (413, Verdict::Rejected),
+            (415, Verdict::Rejected),
+            (422, Verdict::Rejected),
             (408, Verdict::Later(FIRST)),
             (425, Verdict::Later(FIRST)),
             (429, Verdict::Later(FIRST)),

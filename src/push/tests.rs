@@ -56,7 +56,7 @@ fn feature(name: &str, level: Level) -> FeatureReport {
     }
 }
 
-fn report(features: Vec<FeatureReport>) -> ModelReport {
+pub(crate) fn report(features: Vec<FeatureReport>) -> ModelReport {
     ModelReport {
         model: ModelName::parse("iris").unwrap(),
         version: "v2".into(),
@@ -86,12 +86,13 @@ fn said(report: &ModelReport, format: Format) -> Value {
         time: NOW,
         page: "https://driftd.example",
         from: Level::Ok,
+        to: report.level,
         report,
     };
     serde_json::from_str(&body(change, format)).unwrap()
 }
 
-fn config(levels: &[Level]) -> Config {
+pub(crate) fn config(levels: &[Level]) -> Config {
     Config {
         name: "default".into(),
         endpoint: Endpoint::parse("http://localhost/").unwrap(),

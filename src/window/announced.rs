@@ -9,7 +9,7 @@ use crate::timestamp::Timestamp;
 
 use super::{Error, Window, writer};
 
-/// Announcements kept at most, settled ones first to go.
+/// Settled announcements are kept while fewer than this many came after them.
 const MOST: i64 = 10_000;
 
 /// A change of a model's level on its way to a receiver.
@@ -34,7 +34,16 @@ pub struct Announced {
     /// `None` where it was never told of the model.
     pub level: Option<String>,
     /// What it does not have yet, oldest first.
-    pub pending: Vec<Announcement>,
+    pub pending: Vec<Pending>,
+}
+
+/// An announcement that was stored and not settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    /// Ascending in the order of storing, over all receivers and models.
+    pub number: i64,
+    /// The announcement.
+    pub announcement: Announcement,
 }
 
 /// A step on its way to the writer.
@@ -112,16 +121,20 @@ fn read(connection: &Connection, receiver: &str, number: i64) -> rusqlite::Resul
         .prepare("SELECT level FROM announced_data WHERE receiver = ?1 AND model = ?2")?;
     let mut levels = known.query_map((receiver, number), |row| row.get(0))?;
     let mut waiting = connection.prepare(
-        "SELECT id, time, \"from\", \"to\", body FROM announcement_data \
+        "SELECT number, id, time, \"from\", \"to\", body FROM announcement_data \
          WHERE receiver = ?1 AND model = ?2 AND outcome IS NULL ORDER BY number",
     )?;
     let pending = waiting.query_map((receiver, number), |row| {
-        Ok(Announcement {
-            id: row.get(0)?,
-            time: Timestamp(row.get(1)?),
-            from: row.get(2)?,
-            to: row.get(3)?,
-            body: row.get(4)?,
+        let announcement = Announcement {
+            id: row.get(1)?,
+            time: Timestamp(row.get(2)?),
+            from: row.get(3)?,
+            to: row.get(4)?,
+            body: row.get(5)?,
+        };
+        Ok(Pending {
+            number: row.get(0)?,
+            announcement,
         })
     })?;
     Ok(Announced {
@@ -162,15 +175,17 @@ pub(super) fn save(connection: &Connection, number: i64, step: &Step) -> rusqlit
     transaction.commit()
 }
 
-/// Forgets what was announced before `cutoff`, and the oldest of what is left where that is much.
+/// Forgets what was announced before `cutoff`, and the oldest of what is left where that is much. What
+/// is pending stays: each receiver's queue bounds it.
 pub(super) fn forget(connection: &Connection, cutoff: Timestamp) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("DELETE FROM announcement_data WHERE time < ?1")?
+        .prepare_cached("DELETE FROM announcement_data WHERE time < ?1 AND outcome IS NOT NULL")?
         .execute([cutoff.0])?;
     connection
         .prepare_cached(
             "DELETE FROM announcement_data \
-             WHERE number <= (SELECT max(number) FROM announcement_data) - ?1",
+             WHERE number <= (SELECT max(number) FROM announcement_data) - ?1 \
+             AND outcome IS NOT NULL",
         )?
         .execute([MOST])?;
     Ok(())

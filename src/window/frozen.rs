@@ -1,4 +1,5 @@
-//! References learned from traffic: the rows they are learned from, and their profiles, kept for good.
+//! References learned from traffic: the rows they are learned from, and their profiles; the newest of each
+//! model are kept for good.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -13,6 +14,13 @@ use super::opening::BUSY;
 use super::reader::Reader;
 use super::writer::Writer;
 use super::{CommitError, Error, StoredRow, error};
+
+/// References kept of each model, the one in force among them: an older version that comes back beyond
+/// them is learned anew.
+const KEPT: i64 = 10;
+
+/// The part of the window's bytes that those of one model may take, but for the one in force.
+const SHARE: u64 = 16;
 
 /// A learned reference as the window keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,12 +134,21 @@ impl Writer {
             profile,
             at,
         } = frozen;
+        let room = i64::try_from(self.limits.bytes / SHARE).unwrap_or(i64::MAX);
         let store = |connection: &Connection, number: i64| {
             let rows = i64::try_from(*rows).unwrap_or(i64::MAX);
             connection.execute(
                 "INSERT OR REPLACE INTO frozen_data (model, version, hash, rows, frozen_at, profile) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 (number, version, hash, rows, at.0, profile),
+            )?;
+            connection.execute(
+                "DELETE FROM frozen_data WHERE id IN (\
+                 SELECT id FROM (SELECT id, version, row_number() OVER newest AS place, \
+                 sum(length(profile)) OVER newest AS bytes FROM frozen_data WHERE model = ?1 \
+                 WINDOW newest AS (ORDER BY id DESC)) \
+                 WHERE version <> ?2 AND (place > ?3 OR bytes > ?4))",
+                (number, version, KEPT, room),
             )?;
             Ok(())
         };

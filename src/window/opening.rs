@@ -15,6 +15,7 @@ use rusqlite::{Transaction, TransactionBehavior};
 use crate::drift::accept::End;
 use crate::timestamp::Timestamp;
 
+use super::clock::Clock;
 use super::layout::{Layout, segments};
 use super::reader::{Reader, Source};
 use super::space::Limits;
@@ -60,6 +61,12 @@ pub(super) enum Fault {
     Sqlite(rusqlite::Error),
 }
 
+#[cfg(test)]
+thread_local! {
+    /// Whether the bounded check ends before it finds anything, as in a large file.
+    pub(super) static UNCHECKED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
 /// Opens the window of `config` for `models`.
 pub(super) fn open(config: &Config, models: &[ModelSpec], now: Timestamp) -> Result<Found, Error> {
     if rusqlite::version_number() < OLDEST_SQLITE {
@@ -84,6 +91,7 @@ pub(super) fn open(config: &Config, models: &[ModelSpec], now: Timestamp) -> Res
                 path = %path.display(), aside = %aside.display(), what,
                 "The window is damaged; it was set aside and a new one begun"
             );
+            quarantine::absolve(path);
             quarantined = Some(aside);
             attempt(config, models, now)
         }
@@ -126,7 +134,7 @@ pub(super) struct Next {
     /// What priorities depend on.
     pub(super) seed: u64,
     /// The latest time known.
-    pub(super) clock: Timestamp,
+    pub(super) clock: Clock,
 }
 
 fn attempt(
@@ -160,7 +168,12 @@ fn attempt(
     // In kibibytes. Thinning deletes rows all over the older half.
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.set_prepared_statement_cache_capacity(24 + 8 * models.len());
-    quick_check(&connection)?;
+    if quarantine::is_suspect(path) {
+        full_check(&connection)?;
+        quarantine::absolve(path);
+    } else {
+        quick_check(&connection)?;
+    }
     schema::migrate(&mut connection)?;
     let limits = Limits::new(config, &connection)?;
     limits.apply(&connection)?;
@@ -185,7 +198,7 @@ fn prepare(
         row: number("next_row")?.unwrap_or(1),
         exchange: number("next_exchange")?.unwrap_or(1),
         seed: seed.cast_unsigned(),
-        clock: now,
+        clock: Clock::open(connection, now)?,
     };
     let gap = gap(connection, now)?;
     for (name, value) in [
@@ -194,6 +207,7 @@ fn prepare(
         ("next_exchange", next.exchange),
         ("clean", 0),
         ("opened_at", now.0),
+        ("clock", next.clock.now().0),
     ] {
         schema::set_meta(connection, name, value)?;
     }
@@ -233,11 +247,8 @@ fn prepare(
     })
 }
 
-/// The gap a killed process left, if the last one was.
-fn gap(connection: &Connection, now: Timestamp) -> rusqlite::Result<Option<Gap>> {
-    if schema::meta(connection, "clean")? != Some(0) {
-        return Ok(None);
-    }
+/// The latest time the file holds.
+fn newest(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
     // Exchanges are stored as they end; the latest start is among the last ones.
     let newest: Option<i64> = connection.query_row(
         "SELECT max(time) FROM (SELECT time FROM exchange_data ORDER BY id DESC LIMIT 1000)",
@@ -245,10 +256,18 @@ fn gap(connection: &Connection, now: Timestamp) -> rusqlite::Result<Option<Gap>>
         |row| row.get(0),
     )?;
     let opened = schema::meta(connection, "opened_at")?;
-    let started = newest.max(opened).unwrap_or(now.0);
+    Ok(newest.max(opened).map(Timestamp))
+}
+
+/// The gap a killed process left, if the last one was.
+fn gap(connection: &Connection, now: Timestamp) -> rusqlite::Result<Option<Gap>> {
+    if schema::meta(connection, "clean")? != Some(0) {
+        return Ok(None);
+    }
+    let started = newest(connection)?.unwrap_or(now);
     Ok(Some(Gap {
         model: None,
-        started_at: Timestamp(started.min(now.0)),
+        started_at: started.min(now),
         ended_at: now,
         reason: "killed".to_owned(),
         exchanges: None,
@@ -404,7 +423,21 @@ fn create(path: &Path) -> io::Result<()> {
     options.open(path).map(drop)
 }
 
+/// Finds also what a quick check leaves out, however long it takes.
+fn full_check(connection: &Connection) -> Result<(), Fault> {
+    let pragma = "PRAGMA integrity_check(1)";
+    let verdict: String = connection.query_row(pragma, (), |row| row.get(0))?;
+    match verdict.as_str() {
+        "ok" => Ok(()),
+        _ => Err(Fault::Corrupt(verdict)),
+    }
+}
+
 fn quick_check(connection: &Connection) -> Result<(), Fault> {
+    #[cfg(test)]
+    if UNCHECKED.get() {
+        return Ok(());
+    }
     let interrupt = connection.get_interrupt_handle();
     let (done, finished) = channel::<()>();
     let found = std::thread::scope(|scope| {

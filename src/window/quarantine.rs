@@ -4,6 +4,8 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use rusqlite::ErrorCode;
+
 use super::beside;
 
 /// Damaged windows kept; the oldest gives way to the next.
@@ -24,6 +26,47 @@ pub(super) fn may_be_window(path: &Path) -> bool {
     let mut head = [0; MAGIC.len()];
     let sqlite = file.read_exact(&mut head).is_ok() && head == *MAGIC;
     sqlite || ordinary.is_none_or(|file| file.len() == 0) || beside(path, ".lock").exists()
+}
+
+/// Notes beside the file that it seems damaged, where `error` says so: the check at the next start,
+/// which is otherwise bounded, is then complete.
+pub(super) fn suspect(path: &Path, error: &rusqlite::Error) {
+    let code = error.sqlite_error_code();
+    if !matches!(
+        code,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    ) {
+        return;
+    }
+    let mark = mark(path);
+    if mark.exists() {
+        return;
+    }
+    match std::fs::write(&mark, error.to_string()) {
+        Ok(()) => tracing::error!(
+            path = %path.display(), %error,
+            "The window is damaged; restart driftd: it is checked, set aside, and a new one begun"
+        ),
+        Err(error) => tracing::warn!(%error, "It cannot be noted that the window is damaged"),
+    }
+}
+
+/// Whether the file was noted to seem damaged.
+pub(super) fn is_suspect(path: &Path) -> bool {
+    mark(path).exists()
+}
+
+/// Takes that back: the file was checked, or is another one.
+pub(super) fn absolve(path: &Path) {
+    if let Err(error) = std::fs::remove_file(mark(path))
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(%error, "The note that the window seems damaged cannot be removed");
+    }
+}
+
+fn mark(path: &Path) -> PathBuf {
+    beside(path, ".suspect")
 }
 
 /// Renames db, -wal and -shm together to `<path>.corrupt-<n>` and returns that name. SQLite opens

@@ -9,6 +9,7 @@ use crate::timestamp::Timestamp;
 use super::accepted;
 use super::announced;
 use super::layout::table;
+use super::quarantine;
 use super::thinning;
 use super::writer::Writer;
 
@@ -45,6 +46,7 @@ impl Writer {
                 more
             }
             Err(error) => {
+                quarantine::suspect(&self.limits.path, &error);
                 // Said once, not with every commit while a disk is full.
                 if !self.failing {
                     tracing::warn!(%error, "Retention failed; it is tried again after each commit");
@@ -67,7 +69,7 @@ impl Writer {
                 return Ok(false);
             }
         }
-        let cutoff = self.next.clock.minus(self.limits.span);
+        let cutoff = self.next.clock.now().minus(self.limits.span);
         if written == 0 {
             self.forget_gaps(cutoff)?;
         }

@@ -10,6 +10,7 @@ use crate::exchange::{CapturedBody, DropReason, Ending};
 use crate::feature::{Cell, Column, Role};
 
 mod accepted;
+mod announced;
 mod frozen;
 mod past;
 mod recovery;

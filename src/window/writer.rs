@@ -5,6 +5,7 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::time::Instant;
 
 use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior};
 
@@ -21,7 +22,8 @@ use super::layout::{self, Layout};
 use super::opening::{self, Identity, Next};
 use super::space::Limits;
 use super::{
-    CommitError, Committed, Frozen, Gap, Record, RowId, accepted, announced, cells, fault, schema,
+    CommitError, Committed, Frozen, Gap, Record, RowId, accepted, announced, cells, fault,
+    quarantine, schema,
 };
 
 /// What the writer is asked to do. Its answer follows the COMMIT.
@@ -313,7 +315,10 @@ impl Writer {
                 max_bytes: self.limits.bytes,
             });
         }
-        let rows = self.write(batch).map_err(CommitError::Sqlite)?;
+        let rows = self.write(batch).map_err(|error| {
+            quarantine::suspect(&self.limits.path, &error);
+            CommitError::Sqlite(error)
+        })?;
         for record in batch {
             self.note(record);
         }
@@ -331,7 +336,7 @@ impl Writer {
 
     /// Writes the batch in one transaction; on failure nothing has changed, here or in the file.
     fn write(&mut self, batch: &[Record]) -> rusqlite::Result<Vec<Vec<RowId>>> {
-        let mut next = self.next;
+        let (mut next, now) = (self.next, Instant::now());
         let mut ids = Vec::with_capacity(batch.len());
         let transaction =
             Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
@@ -368,12 +373,13 @@ impl Writer {
                     next.row += 1;
                 }
                 next.exchange += 1;
-                next.clock = advanced(next.clock, record.exchange.started);
+                next.clock.saw(record.exchange.started, now);
                 ids.push(layout::row_ids(first, record.rows.len(), next.seed));
             }
             if !batch.is_empty() {
                 schema::set_meta(&transaction, "next_row", next.row)?;
                 schema::set_meta(&transaction, "next_exchange", next.exchange)?;
+                schema::set_meta(&transaction, "clock", next.clock.now().0)?;
             }
         }
         fault::meet(&self.limits.path, "window");
@@ -414,7 +420,7 @@ impl Writer {
         model.tests += tests;
         model.alarms.clone_from(&check.alarms);
         if let Some(time) = check.time {
-            self.next.clock = advanced(self.next.clock, time);
+            self.next.clock.saw(time, Instant::now());
         }
         Ok(())
     }
@@ -449,16 +455,10 @@ impl Writer {
     /// The clean end: the db file holds everything, and says so.
     fn finish(&mut self) {
         let done = schema::set_meta(&self.connection, "clean", 1)
+            .and_then(|()| schema::set_meta(&self.connection, "clock", self.next.clock.now().0))
             .and_then(|()| self.checkpoint(super::opening::BUSY));
         if let Err(error) = done {
             tracing::warn!(%error, "The window could not be closed cleanly");
         }
     }
-}
-
-/// The clock after something happened at `seen`. It follows the wall clock back at once and forward
-/// by an hour at a time: a clock that jumps and returns must not expire what is fresh.
-fn advanced(clock: Timestamp, seen: Timestamp) -> Timestamp {
-    const STEP: i64 = 3_600_000;
-    Timestamp(seen.0.min(clock.0.saturating_add(STEP)))
 }

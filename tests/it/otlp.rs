@@ -215,15 +215,15 @@ fn otlp_to_a_receiver_in_trouble_holds_up_nothing() {
     );
     drop(driftd);
 
-    // Nobody there at all: it ends all the same.
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = nobody.local_addr().unwrap();
-    drop(nobody);
+    // Somebody who hangs up, and then nobody there at all: it ends all the same.
+    let somebody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = somebody.local_addr().unwrap();
+    let hung_up = thread::spawn(move || drop(somebody.accept().unwrap()));
     let endpoint = format!("http://{address}");
     let more = [("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", &*endpoint)];
     let driftd = start(directory.path(), &receiver, &more);
     assert_eq!(driftd.predict(30, "pro"), 200);
-    thread::sleep(Duration::from_millis(400));
+    hung_up.join().unwrap();
     let begun = Instant::now();
     drop(driftd);
     let ended = begun.elapsed();

@@ -260,3 +260,20 @@ fn a_build_without_the_feature_says_so_where_it_is_asked() {
     );
     assert_eq!(warned(&[]), 0);
 }
+
+#[test]
+fn a_certificate_of_its_own_is_nothing_driftd_ignores() {
+    for name in [
+        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+        "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+        "OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE",
+        "OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY",
+    ] {
+        let (_, problems) = parse(&[(ENDPOINT, "https://c:4318"), (name, "/etc/own.pem")]);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(
+            problems[0].contains(name) && problems[0].contains("/etc/own.pem"),
+            "{problems:?}"
+        );
+    }
+}

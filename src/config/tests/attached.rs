@@ -83,6 +83,35 @@ fn what_is_wrong_with_a_webhook_is_said_without_its_secrets() {
 }
 
 #[test]
+fn a_webhook_of_another_shape_is_not_shown_either() {
+    let url = "https://hooks.example/T0/s3cret";
+    for (given, part) in [
+        (format!("webhook = \"{url}\""), "write a table: [webhook]"),
+        (
+            format!("webhook = [\"{url}\"]"),
+            "write a list of tables: [[webhook]]",
+        ),
+        (
+            format!("[webhook]\nurl_file = \"{url}\""),
+            "the path of a file that holds the address",
+        ),
+    ] {
+        let text = format!("{given}\n{UPSTREAM}");
+        let text = if given.starts_with('[') {
+            format!("{UPSTREAM}{given}\n")
+        } else {
+            text
+        };
+        let said = from_toml(&text).unwrap_err().to_string();
+        assert!(said.contains("webhook") && said.contains(part), "{said}");
+        assert!(
+            said.contains("\"***\"") && !said.contains("s3cret"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn the_processes_of_a_server_are_found_by_its_address_or_as_configured() {
     let process = |upstream: &str, more: &str| {
         let config = from_toml(&format!("upstream = \"{upstream}\"\n{more}\n")).unwrap();

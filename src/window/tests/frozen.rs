@@ -110,3 +110,36 @@ fn a_file_that_cannot_be_read_now_is_no_file_without_a_reference() {
         assert_eq!(frozen(&path, &name, "v1").unwrap(), None, "{path:?}");
     }
 }
+
+#[test]
+fn the_newest_references_are_kept_and_older_ones_give_way() {
+    let mut fixture = Fixture::new(learning());
+    fixture.config.max_bytes = 16 << 20;
+    let path = fixture.config.path.clone();
+    let name = fixture.specs[0].name.clone();
+    let window = fixture.open(T0).window;
+    let freeze = |version: i64, bytes: usize| {
+        let mut reference = learned(&format!("hash {version}"), T0 + version);
+        reference.version = format!("v{version}");
+        reference.profile = vec![7; bytes];
+        window.freeze(0, reference).unwrap();
+    };
+    let kept = || -> Vec<i64> {
+        let version = |version: &i64| frozen(&path, &name, &format!("v{version}")).unwrap();
+        (1..=40).filter(|n| version(n).is_some()).collect()
+    };
+    for version in 1..=15 {
+        freeze(version, 10);
+    }
+    assert_eq!(kept(), (6..=15).collect::<Vec<_>>());
+    // A sixteenth of the window is 1 MiB.
+    for version in 16..=18 {
+        freeze(version, 400 << 10);
+    }
+    assert_eq!(kept(), [17, 18]);
+    // The one in force stays whatever it takes.
+    freeze(19, 2 << 20);
+    assert_eq!(kept(), [19]);
+    freeze(20, 10);
+    assert_eq!(kept(), [20]);
+}

@@ -295,3 +295,54 @@ fn a_failed_commit_leaves_nothing_and_the_next_one_works() {
     assert_eq!(fixture.query::<i64>("SELECT count(*) FROM exchanges"), 6);
     assert_eq!(fixture.query::<String>("PRAGMA integrity_check"), "ok");
 }
+
+/// A file of which a check that ends early says nothing, nor reading at the start.
+#[test]
+fn damage_that_a_commit_met_is_looked_for_to_the_end() {
+    let fixture = Fixture::new(iris());
+    let path = &fixture.config.path;
+    let window = fixture.open(T0).window;
+    window.commit(stream(0, T0..T0 + 5000)).unwrap();
+    window.close();
+    drop(window);
+    let sound = std::fs::read(path).unwrap();
+    opening::UNCHECKED.set(true);
+    let unnoticed = (20..sound.len() / 4096).find(|page| {
+        let mut damaged = sound.clone();
+        damaged[page * 4096..][..4096].fill(0xa5);
+        std::fs::write(path, &damaged).unwrap();
+        let opened = fixture.open(T0 + 1);
+        opened.window.close();
+        opened.quarantined.is_none()
+    });
+    assert!(unnoticed.is_some());
+    // Everything is damaged under a window that is open.
+    let mut damaged = sound.clone();
+    damaged[4096..].fill(0xa5);
+    std::fs::write(path, &sound).unwrap();
+    let window = fixture.open(T0 + 2).window;
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &damaged[4096..], 4096).unwrap();
+    assert!(window.commit(stream(0, T0 + 3..T0 + 2000)).is_err());
+    window.close();
+    drop(window);
+    let mark = beside(path, ".suspect");
+    assert!(mark.exists());
+    // What opening alone would not notice.
+    for suffix in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(beside(path, suffix));
+    }
+    let mut damaged = sound.clone();
+    damaged[unnoticed.unwrap() * 4096..][..4096].fill(0xa5);
+    std::fs::write(path, &damaged).unwrap();
+    let opened = fixture.open(T0 + 4);
+    assert!(opened.quarantined.is_some() && !mark.exists());
+    opened.window.close();
+    drop(opened);
+    // A note that proves wrong is taken back.
+    std::fs::write(path, &sound).unwrap();
+    std::fs::write(&mark, "").unwrap();
+    let opened = fixture.open(T0 + 5);
+    assert!(opened.quarantined.is_none() && !mark.exists());
+    assert_eq!(opened.window.figures(0).rows, 5000);
+}

@@ -251,3 +251,48 @@ fn exchanges_without_rows_and_history_are_bounded() {
         "history reaches back: {reach}"
     );
 }
+
+#[test]
+fn what_a_clock_that_jumped_would_expire_is_there_when_it_is_right_again() {
+    const DAY: i64 = 86_400_000;
+    let fixture = Fixture::new(iris());
+    let opened = fixture.open(T0);
+    opened.window.commit(stream(0, T0..T0 + 500)).unwrap();
+    let wrong = T0 + 40 * DAY;
+    opened
+        .window
+        .commit(stream(0, wrong..wrong + 1000))
+        .unwrap();
+    opened.window.settle("");
+    assert_eq!(opened.window.figures(0).rows, 1500);
+    opened.window.close();
+    drop(opened);
+    // Whether it is wrong still, at a start and another, or right again.
+    for now in [wrong + 2000, wrong + 4000, T0 + 6000] {
+        let window = fixture.open(now).window;
+        window.commit(stream(0, now..now + 1)).unwrap();
+        window.settle("");
+        let oldest = window.figures(0).oldest;
+        assert_eq!(oldest, Some(Timestamp(T0)), "{now}");
+        window.close();
+    }
+}
+
+#[test]
+fn a_clock_that_earlier_runs_went_by_for_a_day_is_believed_at_the_start() {
+    const HOUR: i64 = 3_600_000;
+    let fixture = Fixture::new(iris());
+    let window = fixture.open(T0).window;
+    window.commit(stream(0, T0..T0 + 500)).unwrap();
+    window.close();
+    // driftd was off for 40 days, and is started anew every ten hours since.
+    let later = T0 + 40 * 24 * HOUR;
+    for (hours, left) in [(0, 500), (10, 501), (20, 502), (30, 503), (40, 4)] {
+        let now = later + hours * HOUR;
+        let window = fixture.open(now).window;
+        window.settle("");
+        assert_eq!(window.figures(0).rows, left, "after {hours} h");
+        window.commit(stream(0, now..now + 1)).unwrap();
+        window.close();
+    }
+}

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -25,6 +25,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use prost::Message as _;
 
 use crate::app::PATIENCE;
+use crate::proxy::eventually;
 
 /// One export as it came.
 #[derive(Debug, Clone)]
@@ -138,11 +139,7 @@ impl Receiver {
 
     #[track_caller]
     pub(super) fn wait_for(&self, exports: usize) -> Vec<Got> {
-        let deadline = Instant::now() + PATIENCE;
-        while self.got().len() < exports {
-            assert!(Instant::now() < deadline, "{} exports", self.got().len());
-            thread::sleep(Duration::from_millis(5));
-        }
+        eventually("exports", || self.got().len() >= exports);
         self.got()
     }
 
@@ -151,14 +148,12 @@ impl Receiver {
     pub(super) fn next(&self) -> Got {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let now = u64::try_from(now.as_millis()).unwrap() * 1_000_000;
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(got) = self.got().into_iter().rev().find(|got| got.times().1 > now) {
-                return got;
-            }
-            assert!(Instant::now() < deadline);
-            thread::sleep(Duration::from_millis(5));
-        }
+        let mut next = None;
+        eventually("another export", || {
+            next = self.got().into_iter().rev().find(|got| got.times().1 > now);
+            next.is_some()
+        });
+        next.unwrap()
     }
 
     pub(super) fn environment(&self, more: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {

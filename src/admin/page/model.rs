@@ -20,7 +20,7 @@ const OPEN: usize = 3;
 
 /// Columns drawn at once; a page of hundreds of pictures would be slow to refresh. Of any other its
 /// line is shown, which leads to a page that draws it.
-pub(super) const DRAWN: usize = 50;
+pub(super) const DRAWN: usize = 20;
 
 /// What a model's section is made of.
 #[derive(Debug, Clone, Copy)]

@@ -216,6 +216,7 @@ fn feature(name: &str) -> FeatureReport {
         level: Level::Ok,
         since: None,
         severity: Some(0.5),
+        obstacle: None,
         detectable: None,
         missing_reference: None,
         mistyped: None,

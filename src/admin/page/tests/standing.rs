@@ -1,3 +1,5 @@
+//! What the page says of a verdict that no check has renewed for long.
+
 use super::*;
 
 fn at(seconds: i64) -> String {
@@ -12,7 +14,7 @@ fn at(seconds: i64) -> String {
 
 #[test]
 fn an_old_verdict_is_no_good_news() {
-    let wine = |html: &str| part(html, "data-model=\"wine.v2\"", "data-model=\"churn\"").to_owned();
+    let wine = |html: &str| part(html, "data-model=\"wine.v2\"", "class=\"sentence\"").to_owned();
     // Every 60 s, last 12 s before: 600 + 5 × 60 s have passed with the 888th second from then.
     let (fresh, old) = (at(888), at(889));
     let fine = "<strong>No drift</strong>";
@@ -48,7 +50,7 @@ fn a_verdict_is_old_when_the_alert_says_so() {
         "/dashboards/rules/driftd.alerts.yml"
     );
     let rules = std::fs::read_to_string(folder).unwrap();
-    let limit = "(600 + 5 * last_over_time(driftd_drift_check_interval_seconds[1d]))";
+    let limit = "(600 + 5 * driftd_instance:check_interval_seconds:held)";
     assert!(rules.contains(limit));
     let mut status = sample::status();
     for (interval, limit) in [(0.0, 600), (60.0, 900), (3600.0, 18_600)] {

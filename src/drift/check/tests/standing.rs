@@ -1,3 +1,5 @@
+//! What an alarm that stands says while nothing can be decided.
+
 use super::*;
 
 #[test]

@@ -113,8 +113,12 @@ impl<B: Body> TapBody<B> {
         }
         match self.side {
             Side::Response => self.flight.ended(ending),
-            Side::Request if ending != Ending::Complete => self.flight.deadlines().left_unread(),
-            Side::Request => {}
+            Side::Request => {
+                self.flight.request_ended();
+                if ending != Ending::Complete {
+                    self.flight.deadlines().left_unread();
+                }
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What moves an HTTP/1 connection to an upstream on: the exchange that uses it, within its own task.
 //!
 //! A task for each connection would be woken twice for every request, and wake the client's task each
-//! time: a fifteenth of what a request costs. Only where an answer is over before its request is, or
-//! protocols are switched, does a connection go on in a task of its own.
+//! time. Only where an answer comes before its request is over, or protocols are switched, does a
+//! connection go on in a task of its own: neither way may wait for the other there.
 
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

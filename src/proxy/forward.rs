@@ -88,7 +88,11 @@ async fn forward(
         let response = http2::send(worker, flight, upstream, request).await?;
         (response, None)
     } else {
-        let (response, sender) = send(worker, flight, upstream, request).await?;
+        let (response, mut sender) = send(worker, flight, upstream, request).await?;
+        if !flight.is_request_over() {
+            // It goes on, whether or not the client takes the answer meanwhile.
+            sender.driver.leave();
+        }
         (response, Some(sender))
     };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {

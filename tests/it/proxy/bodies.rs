@@ -1,5 +1,8 @@
 //! Bodies pass unchanged, whatever their framing.
 
+use std::io::Write as _;
+use std::thread;
+
 use super::harness::setup;
 use super::origin::Origin;
 use super::wire::{noise, post};
@@ -166,6 +169,30 @@ fn an_upload_is_passed_on_as_it_comes_and_answered_early() {
     client.send(b"POST /predict HTTP/1.1\r\nhost: a\r\ncontent-length: 11\r\n\r\nfirst");
     let answer = client.answer();
     assert_eq!(answer.body, b"early");
+}
+
+#[test]
+fn an_upload_goes_on_while_nothing_of_an_early_answer_is_taken() {
+    // More than all buffers on the way hold.
+    const LENGTH: usize = 48 << 20;
+    let origin = Origin::new(|mut visit| {
+        visit.peer.until(b"\r\n\r\n");
+        let mut answering = visit.peer.try_clone();
+        let answer = thread::spawn(move || {
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n");
+            answering.write_all(head.as_bytes()).unwrap();
+            answering.write_all(&vec![b'y'; LENGTH]).unwrap();
+        });
+        visit.peer.exactly(LENGTH);
+        answer.join().unwrap();
+    });
+    let proxy = setup(&origin.url()).run();
+    let mut client = proxy.client();
+    let head = format!("POST /predict HTTP/1.1\r\nhost: a\r\ncontent-length: {LENGTH}\r\n\r\n");
+    client.send(head.as_bytes());
+    client.send(&vec![b'x'; LENGTH]);
+    let answer = client.answer();
+    assert_eq!((answer.status(), answer.body.len()), (200, LENGTH));
 }
 
 #[test]

@@ -50,7 +50,11 @@ pub fn p_value(log10_p: f64) -> String {
         return figure(10f64.powf(log10_p));
     }
     let exponent = log10_p.floor();
-    format!("{:.1}e{exponent}", 10f64.powf(log10_p - exponent))
+    match 10f64.powf(log10_p - exponent) {
+        // 9.96 rounds to 10.0, which is the next power.
+        mantissa if mantissa >= 9.95 => format!("1.0e{}", exponent + 1.0),
+        mantissa => format!("{mantissa:.1}e{exponent}"),
+    }
 }
 
 /// What holds for one measured column, in one sentence. `checks` are its tests over every span.
@@ -403,6 +407,8 @@ mod tests {
     fn p_values_never_read_zero() {
         assert_eq!(p_value(-0.3), "0.5012");
         assert_eq!(p_value(-400.5), "3.2e-401");
+        // f"{9.97e-12:.1e}" in Python.
+        assert_eq!(p_value(9.97e-12_f64.log10()), "1.0e-11");
     }
 
     #[test]

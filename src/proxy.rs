@@ -14,7 +14,7 @@
 //! | `forward`, `header`, `identity`, `answer` | one exchange: heads, ids, retries, timeouts, our own answers |
 //! | `opening`, `stream`, `tls` | what a client speaks; the bytes of a connection, with or without TLS |
 //! | `http2`, `lingering`, `taking` | HTTP/2 to clients and upstreams |
-//! | `upstream`, `reach`, `upstream_io`, `connections`, `driving`, `dialling` | where the upstream is; connections kept to it; connections for others |
+//! | `upstream`, `reach`, `upstream_io`, `connections`, `dialling` | where the upstream is; connections kept to it; connections for others |
 //! | `client`, `client_io`, `limits`, `deadlines` | what a client may take, and how long |
 //! | `forwarded`, `tunnel` | what the upstream is told of the client; other protocols |
 //! | `flight`, `body`, `tap`, `sample` | what is measured and copied as an exchange passes |
@@ -43,7 +43,6 @@ mod client_io;
 mod connections;
 mod deadlines;
 mod dialling;
-mod driving;
 mod flight;
 mod forward;
 mod forwarded;

@@ -113,12 +113,8 @@ impl<B: Body> TapBody<B> {
         }
         match self.side {
             Side::Response => self.flight.ended(ending),
-            Side::Request => {
-                self.flight.request_ended();
-                if ending != Ending::Complete {
-                    self.flight.deadlines().left_unread();
-                }
-            }
+            Side::Request if ending != Ending::Complete => self.flight.deadlines().left_unread(),
+            Side::Request => {}
         }
     }
 }
@@ -223,20 +219,6 @@ impl UpstreamBody {
         }
     }
 
-    /// The next frame as it came.
-    fn poll_body(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let body = &mut self.body;
-        match &mut self.lease {
-            Some(lease) => {
-                (lease.sender.driver).poll_for(cx, |cx| Pin::new(&mut *body).poll_frame(cx))
-            }
-            None => Pin::new(body).poll_frame(cx),
-        }
-    }
-
     /// The next frame, of its data no more than one piece.
     fn poll_piece(
         &mut self,
@@ -246,7 +228,7 @@ impl UpstreamBody {
             return Poll::Ready(Some(Err(error)));
         }
         if self.rest.is_empty() {
-            let frame = match ready!(self.poll_body(cx)) {
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => frame,
                 None => {
                     if let Some(lease) = self.lease.take() {

@@ -8,16 +8,17 @@ use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
+use tokio::task::AbortHandle;
 
 use super::body::TapBody;
-use super::driving::Driver;
 use super::worker::Worker;
 
 /// A connection to an upstream.
 #[derive(Debug)]
 pub(super) struct Sender {
     pub(super) requests: SendRequest<TapBody<Incoming>>,
-    pub(super) driver: Driver,
+    /// The task that drives it: to be ended when an answer is not wanted any more.
+    pub(super) task: AbortHandle,
 }
 
 /// The connections of one thread that wait for their next request, by the index of their upstream.
@@ -80,10 +81,7 @@ impl Idle {
     pub(super) fn prune(&self, max_idle: Duration) {
         let now = Instant::now();
         for idle in &mut *self.0.borrow_mut() {
-            idle.retain_mut(|connection| {
-                connection.sender.driver.look();
-                connection.is_busy() || connection.is_fit(max_idle, now)
-            });
+            idle.retain(|connection| connection.is_busy() || connection.is_fit(max_idle, now));
         }
     }
 }
@@ -96,23 +94,17 @@ impl Lease {
         let Self {
             worker,
             upstream,
-            mut sender,
+            sender,
             keeps,
         } = self;
-        if sender.requests.is_ready() {
-            sender.driver.rest();
-        } else {
-            // The request may not be over.
-            sender.driver.leave();
-        }
         if keeps {
             worker.idle.keep(upstream, sender);
         }
     }
 
     /// The rest of the response is not wanted.
-    pub(super) fn abort(mut self) {
-        self.sender.driver.abort();
+    pub(super) fn abort(self) {
+        self.sender.task.abort();
     }
 }
 

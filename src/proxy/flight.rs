@@ -58,8 +58,6 @@ pub(super) struct Flight {
     moved: Cell<Instant>,
     /// The client has not sent more of the body than the upstream has taken.
     client_owes: Cell<bool>,
-    /// Nothing more of the request is to be sent.
-    request_over: Cell<bool>,
     state: RefCell<State>,
 }
 
@@ -129,7 +127,6 @@ impl Flight {
             begun,
             moved: Cell::new(begun),
             client_owes: Cell::new(false),
-            request_over: Cell::new(false),
             state: RefCell::new(state),
         })
     }
@@ -257,16 +254,6 @@ impl Flight {
             return Instant::now();
         }
         self.moved.get()
-    }
-
-    /// Nothing more of the request is to be sent, whether or not all of it was.
-    pub(super) fn request_ended(&self) {
-        self.request_over.set(true);
-    }
-
-    /// Whether nothing more of the request is to be sent.
-    pub(super) fn is_request_over(&self) -> bool {
-        self.request_over.get()
     }
 
     /// The client broke its request off.

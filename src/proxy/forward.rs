@@ -20,7 +20,6 @@ use super::answer::Failure;
 use super::body::{Answer, TapBody, UpstreamBody};
 use super::client::Client;
 use super::connections::{Lease, Sender};
-use super::driving::Driver;
 use super::flight::{Flight, Side};
 use super::framing::Begun;
 use super::header;
@@ -88,18 +87,10 @@ async fn forward(
         let response = http2::send(worker, flight, upstream, request).await?;
         (response, None)
     } else {
-        let (response, mut sender) = send(worker, flight, upstream, request).await?;
-        if !flight.is_request_over() {
-            // It goes on, whether or not the client takes the answer meanwhile.
-            sender.driver.leave();
-        }
+        let (response, sender) = send(worker, flight, upstream, request).await?;
         (response, Some(sender))
     };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        // What it becomes comes from it when it has ended.
-        if let Some(mut sender) = sender {
-            sender.driver.leave();
-        }
         return switch(client, flight, upgrade, response).await;
     }
 
@@ -191,16 +182,14 @@ async fn send(
     let idle = worker.idle.take(upstream, max_idle, flight.begun());
     let mut request = request;
     if let Some(mut sender) = idle {
-        let sent = sender.requests.try_send_request(request);
-        match attempt(sender.driver.bring(sent), flight, worker).await? {
+        match attempt(sender.requests.try_send_request(request), flight, worker).await? {
             Attempt::Answered(response) => return Ok((response, sender)),
             Attempt::Unsent(unsent, _) => request = *unsent,
         }
     }
     let mut sender = connect(worker, upstream).await?;
     flight.moved(false);
-    let sent = sender.requests.try_send_request(request);
-    match attempt(sender.driver.bring(sent), flight, worker).await? {
+    match attempt(sender.requests.try_send_request(request), flight, worker).await? {
         Attempt::Answered(response) => Ok((response, sender)),
         Attempt::Unsent(_, error) => Err(Failure::Closed(error)),
     }
@@ -282,7 +271,7 @@ fn deadline(flight: &Flight, limit: Duration) -> Instant {
     Instant::from_std(flight.waiting_since() + limit)
 }
 
-/// Opens a connection for HTTP/1.1.
+/// Opens a connection for HTTP/1.1 and sets a task of this thread to drive it.
 async fn connect(worker: &Worker, index: usize) -> Result<Sender, Failure> {
     let stream = open(worker, index, false).await?;
     let (requests, connection) = http1::Builder::new()
@@ -290,9 +279,16 @@ async fn connect(worker: &Worker, index: usize) -> Result<Sender, Failure> {
         .handshake(TokioIo::new(UpstreamIo::new(stream)))
         .await
         .map_err(Failure::Closed)?;
+    let connection = connection.with_upgrades();
+    let task = tokio::task::spawn_local(async move {
+        // An error reaches the request it hit; an idle connection that ends is no error.
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "Upstream connection ended");
+        }
+    });
     Ok(Sender {
         requests,
-        driver: Driver::new(connection),
+        task: task.abort_handle(),
     })
 }
 

@@ -1,15 +1,16 @@
 //! Accepting, handing out to the serving threads, draining.
 
 use std::future::{Future, pending};
+use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::{Semaphore, oneshot, watch};
-use tokio::task::LocalSet;
 use tokio::time::{self, Instant};
 
 use super::listener::{Accepted, Listener, Polled, Socket};
@@ -48,7 +49,7 @@ pub(super) async fn serve(
     let mut seats = Vec::new();
     for number in 0..shared.config.threads.get() {
         let worker = (Arc::clone(&shared), observers(number), tap.clone());
-        seats.push(start(number, worker, watched.clone())?);
+        seats.push(start(number, worker, watched.clone()).await?);
     }
     // The threads hold the tap now: it closes when the last of them is done.
     drop(tap);
@@ -75,7 +76,7 @@ pub(super) async fn serve(
 }
 
 /// Starts a serving thread.
-fn start(
+async fn start(
     number: usize,
     (shared, observer, tap): (Arc<Shared>, SharedObserver, Tap),
     phase: watch::Receiver<Phase>,
@@ -88,18 +89,23 @@ fn start(
     let (done, drained) = oneshot::channel();
     let pulse = shared.pulses.get(number).cloned();
     let pulse = pulse.expect("there is one for each thread");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(failed)?;
+    let (built, building) = oneshot::channel();
     let serve = move || {
+        let local = Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default());
+        let runtime = match local {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(built.send(Err(error))),
+        };
         let _beating = pulse.begin();
+        if built.send(Ok(())).is_err() {
+            return;
+        }
         let worker = Rc::new(Worker::new(shared, observer, tap));
-        let local = LocalSet::new();
-        let result = local.block_on(&runtime, worker.run(accepted, phase, &pulse));
-        // The tasks that drive upstream connections go with it, and what they hold of exchanges.
-        drop(local);
-        // A name that is still being looked up must not hold the drain up.
+        let result = runtime.block_on(worker.run(accepted, phase, &pulse));
+        // The tasks that drive upstream connections go with it, and what they hold of exchanges. A name
+        // that is still being looked up must not hold the drain up.
         runtime.shutdown_background();
         // Nobody waits if the future that serves was dropped.
         let _ = done.send(result);
@@ -108,6 +114,8 @@ fn start(
         .name(format!("proxy-{number}"))
         .spawn(serve)
         .map_err(failed)?;
+    let gone = |_| Err(io::Error::other("it ended at once"));
+    building.await.unwrap_or_else(gone).map_err(failed)?;
     Ok(Seat {
         sockets,
         drained,

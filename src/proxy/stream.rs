@@ -10,6 +10,10 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::tls::{self, TlsStream};
 
+/// Up to this many bytes are copied together and sent as one: that costs less than to have the kernel
+/// look at each part, head and body.
+const SMALL: usize = 1024;
+
 /// A socket.
 #[derive(Debug)]
 pub(super) enum Plain {
@@ -194,6 +198,10 @@ impl AsyncWrite for Plain {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let mut copy = [0; SMALL];
+        if let Some(length) = gather(bufs, &mut copy) {
+            return self.poll_write(cx, &copy[..length]);
+        }
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
@@ -203,4 +211,16 @@ impl AsyncWrite for Plain {
     fn is_write_vectored(&self) -> bool {
         true
     }
+}
+
+/// Copies `parts` one after the other and says how long they are together; `None` where they do not fit.
+fn gather(parts: &[io::IoSlice<'_>], copy: &mut [u8]) -> Option<usize> {
+    let length = parts.iter().map(|part| part.len()).sum();
+    let mut room = copy.get_mut(..length)?;
+    for part in parts {
+        let (here, rest) = room.split_at_mut(part.len());
+        here.copy_from_slice(part);
+        room = rest;
+    }
+    Some(length)
 }

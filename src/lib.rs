@@ -42,3 +42,8 @@ pub mod service;
 pub mod shutdown;
 pub mod timestamp;
 pub mod window;
+
+/// Serving threads allocate what the recorder frees; glibc's allocator, and still more musl's, pays for
+/// that with locks.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

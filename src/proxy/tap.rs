@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError, TrySendError};
 use std::sync::{Arc, Weak};
 
+use crossbeam_utils::CachePadded;
+
 use super::SharedObserver;
 use crate::exchange::{DropReason, Exchange};
 
@@ -66,7 +68,8 @@ pub enum TapState {
 /// The bytes all exchanges may hold together.
 struct Budget {
     limit: usize,
-    used: AtomicUsize,
+    /// Every exchange writes it, on every thread: alone on its cache line.
+    used: CachePadded<AtomicUsize>,
     /// The receiver is gone: nothing need be captured.
     closed: AtomicBool,
     /// Learns of exchanges lost in the queue.
@@ -88,7 +91,7 @@ pub fn tap(config: TapConfig, observer: SharedObserver) -> (Tap, TapReceiver) {
     let (sender, receiver) = mpsc::sync_channel(config.queue / OVERHEAD + 1);
     let budget = Arc::new(Budget {
         limit: config.queue,
-        used: AtomicUsize::new(0),
+        used: AtomicUsize::new(0).into(),
         closed: AtomicBool::new(false),
         observer,
     });

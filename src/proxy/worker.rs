@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crossbeam_utils::CachePadded;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant, MissedTickBehavior};
@@ -47,8 +48,8 @@ pub(super) struct Shared {
     pub(super) readiness: Readiness,
     /// Proof of life of each thread.
     pub(super) pulses: Vec<Pulse>,
-    /// Exchanges under way.
-    in_flight: AtomicUsize,
+    /// Exchanges under way; alone on its cache line, as every one of them writes it.
+    in_flight: CachePadded<AtomicUsize>,
 }
 
 /// A model as the serving threads need it.
@@ -117,7 +118,7 @@ impl Shared {
             routes,
             upstreams,
             models,
-            in_flight: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0).into(),
         }
     }
 

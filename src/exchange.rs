@@ -2,6 +2,7 @@
 //!
 //! Invariant: plain data that crosses threads; it knows nothing of HTTP libraries or SQL.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ pub struct Exchange {
     /// When the request's head had arrived.
     pub started: Timestamp,
     /// Request method.
-    pub method: Box<str>,
+    pub method: Cow<'static, str>,
     /// The configured path that matched, never the raw one.
     pub route: Arc<str>,
     /// Status sent to the client; 499 where the client went away before one was sent.

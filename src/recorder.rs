@@ -28,7 +28,7 @@ use crate::model::{ModelName, Row, Schema};
 use crate::proxy::{TapReceiver, TapState, Tapped};
 use crate::pulse::Pulse;
 use crate::window::{Record, Window};
-use batch::{Batch, Head};
+use batch::Batch;
 pub use health::{Health, Watch};
 use losses::Losses;
 pub use unread::Reasons;
@@ -221,9 +221,13 @@ impl Recorder {
         // Held until the rows are appended: a new reference waits for the end of the batch.
         let lives = self.pulse.waits(|| self.lives.hold());
         let live = |model: usize| lives.get(model).and_then(Option::as_deref);
-        let encoded: Vec<Vec<Arc<drift::Row>>> = (records.iter())
-            .map(|record| encode(live(record.exchange.model), record))
-            .collect();
+        let fed = |record: &Record| live(record.exchange.model).filter(|_| record.checked);
+        let encode = |record| {
+            let live: Option<&Live> = fed(record);
+            let rows = live.map_or(&[][..], |_| &record.rows);
+            (rows.iter()).filter_map(move |row| Some(Arc::new(live?.reference.encode(row))))
+        };
+        let encoded: Vec<Arc<drift::Row>> = records.iter().flat_map(encode).collect();
         self.health.committing(true);
         let commit = || self.window.commit(Arc::clone(&records));
         let committed = self.pulse.waits(commit);
@@ -250,17 +254,18 @@ impl Recorder {
                 live.thin(*thinned);
             }
         }
-        let rows = encoded.into_iter().zip(committed.rows);
-        for (record, (values, ids)) in records.iter().zip(rows) {
-            let Head { model, time, .. } = Head::of(record);
-            let Some(live) = live(model) else {
+        let (mut ids, mut encoded) = (committed.rows.into_iter(), encoded.into_iter());
+        for record in records.iter() {
+            let ids = ids.by_ref().take(record.rows.len());
+            let Some(live) = fed(record) else {
+                ids.for_each(drop);
                 continue;
             };
-            for (values, id) in values.into_iter().zip(ids) {
+            for (id, values) in ids.zip(&mut encoded) {
                 live.append(&Entry {
                     id: id.id,
                     priority: id.priority,
-                    time,
+                    time: record.exchange.started,
                     values,
                 });
             }
@@ -325,16 +330,5 @@ impl Recorded {
             *cell = store.apply(std::mem::replace(cell, Cell::Missing), self.name.as_str());
         }
         row
-    }
-}
-
-/// The rows of a record as the comparison sees them; none where they do not feed it.
-fn encode(live: Option<&Live>, record: &Record) -> Vec<Arc<drift::Row>> {
-    match live {
-        Some(live) if record.checked => {
-            let encode = |row: &Row| Arc::new(live.reference.encode(row));
-            record.rows.iter().map(encode).collect()
-        }
-        _ => Vec::new(),
     }
 }

@@ -16,9 +16,9 @@
 //! nothing here reads the system's clock.
 //!
 //! In reading order: `schema` (tables and views) · `cells`, `layout` (a model's wide table) ·
-//! `opening`, `quarantine` · `writer` (the thread, commits), `exchanges`, `fault` · `history` (checks, alarms, gaps),
+//! `opening`, `quarantine` · `writer` (the thread, commits), `exchanges`, `bulk`, `fault` · `history` (checks, alarms, gaps),
 //! `accepted` (the new normal) · `announcements` (to webhooks) ·
-//! `thinning` (which rows go), `retention` (when and how), `space` (the byte budget) · `reader`.
+//! `thinning` (which rows go), `retention` (when), `deletion` (how), `space` (the byte budget) · `reader`.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -39,8 +39,10 @@ use crate::timestamp::Timestamp;
 
 mod accepted;
 mod announced;
+mod bulk;
 mod cells;
 mod clock;
+mod deletion;
 mod error;
 mod exchanges;
 mod fault;
@@ -140,8 +142,8 @@ pub struct Record {
 /// A committed batch.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Committed {
-    /// For each record of the batch, its rows' ids: rising, contiguous within a record.
-    pub rows: Vec<Vec<RowId>>,
+    /// The ids of all rows in the order of the records: rising, contiguous within a record.
+    pub rows: Vec<RowId>,
     /// Models that retention thinned since the previous commit, with what now holds.
     pub thinned: Vec<(usize, Thinned)>,
 }

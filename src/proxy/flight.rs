@@ -4,6 +4,7 @@
 //! last, however it goes (end, error, a client that left, a cut connection), the flight's `Drop`
 //! tells the observer and the tap, exactly once.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -337,8 +338,7 @@ impl Drop for Flight {
             trace_id: self.trace_id.take(),
             model: route.model,
             started: self.started,
-            // A token, and so ASCII.
-            method: self.method.as_str().chars().take(MAX_METHOD).collect(),
+            method: recorded(&self.method),
             route: route.path,
             status: state.status,
             total,
@@ -412,5 +412,16 @@ impl State {
             Side::Response => self.headers.response = captured,
         }
         true
+    }
+}
+
+/// A method as it is recorded; those that are usual cost no allocation.
+fn recorded(method: &Method) -> Cow<'static, str> {
+    match *method {
+        Method::GET => "GET".into(),
+        Method::POST => "POST".into(),
+        Method::PUT => "PUT".into(),
+        // A token, and so ASCII.
+        _ => Cow::Owned(method.as_str().chars().take(MAX_METHOD).collect()),
     }
 }

@@ -224,3 +224,17 @@ fn gather(parts: &[io::IoSlice<'_>], copy: &mut [u8]) -> Option<usize> {
     }
     Some(length)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_that_are_small_together_are_one() {
+        let mut copy = [0; 8];
+        let parts = [b"head".as_slice(), b"", b"body"].map(io::IoSlice::new);
+        assert_eq!(gather(&parts, &mut copy), Some(8));
+        assert_eq!(&copy, b"headbody");
+        assert_eq!(gather(&parts, &mut [0; 7]), None);
+    }
+}

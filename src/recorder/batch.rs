@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use crate::exchange::{DropReason, Outcome};
 use crate::metrics::tap::TapCounters;
-use crate::timestamp::Timestamp;
 use crate::window::Record;
 
 /// A batch is committed at this many rows …
@@ -30,22 +29,20 @@ pub(super) struct Batch {
 
 /// What is counted of a record once it is committed.
 #[derive(Debug)]
-pub(super) struct Head {
-    pub(super) model: usize,
-    pub(super) outcome: Outcome,
-    pub(super) time: Timestamp,
+struct Head {
+    model: usize,
+    outcome: Outcome,
     /// Answered with success and read: part of what checks rest on.
-    pub(super) checked: bool,
+    checked: bool,
 }
 
 // === impl Head ===
 
 impl Head {
-    pub(super) fn of(record: &Record) -> Self {
+    fn of(record: &Record) -> Self {
         Self {
             model: record.exchange.model,
             outcome: record.outcome,
-            time: record.exchange.started,
             checked: record.checked && record.outcome == Outcome::Captured,
         }
     }

@@ -1,41 +1,45 @@
 //! How an exchange is stored: its metadata, and what it takes.
 
-use rusqlite::CachedStatement;
+use rusqlite::Statement;
 
-use super::opening::Next;
 use super::{Record, cells, layout};
 use crate::exchange::{CapturedHeader, CapturedHeaders};
 
-/// Puts one exchange into its table, all columns in their order.
-pub(super) const INSERT: &str =
-    "INSERT INTO exchange_data VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+/// Puts exchanges into their table.
+pub(super) const INTO: &str = "INSERT INTO exchange_data";
 
-/// What an exchange belongs to, by the file's numbers.
+/// The columns of that table; all are given, in their order.
+pub(super) const WIDTH: usize = 20;
+
+/// One exchange on its way into the file, with the file's numbers.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct NewExchange<'a> {
+    pub(super) record: &'a Record,
+    pub(super) id: i64,
+    /// Its first row, if it has any.
+    pub(super) row: i64,
     pub(super) model: i64,
     pub(super) reference: i64,
 }
 
-/// Stores the metadata of one exchange.
-pub(super) fn insert(
-    statement: &mut CachedStatement<'_>,
-    record: &Record,
-    Place { model, reference }: Place,
-    next: Next,
+/// Binds the metadata of one exchange to the parameters after the first `before`.
+pub(super) fn bind(
+    statement: &mut Statement<'_>,
+    before: usize,
+    new: &NewExchange<'_>,
 ) -> rusqlite::Result<()> {
-    let exchange = &record.exchange;
+    let (record, exchange) = (new.record, &new.record.exchange);
     let integer = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let micros = |d: std::time::Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
-    statement.execute(rusqlite::params![
-        next.exchange,
+    let values = rusqlite::params![
+        new.id,
         exchange.request_id,
         exchange.trace_id,
-        (!record.rows.is_empty()).then_some(next.row),
+        (!record.rows.is_empty()).then_some(new.row),
         integer(record.rows.len() as u64),
         exchange.started.0,
-        model,
-        reference,
+        new.model,
+        new.reference,
         exchange.method,
         exchange.route,
         exchange.status,
@@ -48,7 +52,10 @@ pub(super) fn insert(
         exchange.request.truncated,
         exchange.response.truncated,
         headers(&exchange.headers),
-    ])?;
+    ];
+    for (index, value) in (before + 1..).zip(values) {
+        statement.raw_bind_parameter(index, value)?;
+    }
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use crate::model::{ModelName, Schema};
 use crate::timestamp::Timestamp;
 
 use super::schema::quoted;
-use super::{RowId, StoredRow, cells, thinning};
+use super::{Record, RowId, StoredRow, cells, thinning};
 
 /// Columns a table holds as such; SQLite's limit is 2,000 for tables, views and results alike.
 pub(super) const WIDTH: i64 = 1900;
@@ -34,6 +34,16 @@ enum Place {
     Column(i64),
     /// A name in the JSON column `rest`.
     Rest(String),
+}
+
+/// One row on its way into the file, with the file's numbers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NewRow<'a> {
+    /// What it is of.
+    pub(super) record: &'a Record,
+    pub(super) cells: &'a [Cell],
+    pub(super) id: i64,
+    pub(super) exchange: i64,
 }
 
 /// A column that the file already knows.
@@ -76,30 +86,34 @@ impl Layout {
         Ok(layout)
     }
 
-    /// Inserts a row: id, exchange, time, checked, then [`Layout::bind`]'s.
-    pub(super) fn insert_sql(&self) -> String {
+    /// Puts rows into their table, and how many parameters each takes.
+    pub(super) fn insert_into(&self) -> (String, usize) {
         let mut names = String::new();
-        let mut marks = String::new();
+        let mut width = 5;
         for place in &self.places {
             if let Place::Column(position) = place {
                 names.push_str(&format!(", c{position}"));
-                marks.push_str(", ?");
+                width += 1;
             }
         }
-        format!(
-            "INSERT INTO {} (id, exchange_id, time, checked, rest{names}) VALUES (?, ?, ?, ?, ?{marks})",
-            table(self.number)
-        )
+        let table = table(self.number);
+        let into = format!("INSERT INTO {table} (id, exchange_id, time, checked, rest{names})");
+        (into, width)
     }
 
-    /// Binds the cells of `row` to the parameters of [`Layout::insert_sql`] from the fifth on.
+    /// Binds a row to the parameters after the first `before`.
     pub(super) fn bind(
         &self,
         statement: &mut rusqlite::Statement<'_>,
-        row: &[Cell],
+        before: usize,
+        new: &NewRow<'_>,
     ) -> rusqlite::Result<()> {
-        let mut index = 5;
-        let cell = |at: usize| row.get(at).unwrap_or(&Cell::Missing);
+        statement.raw_bind_parameter(before + 1, new.id)?;
+        statement.raw_bind_parameter(before + 2, new.exchange)?;
+        statement.raw_bind_parameter(before + 3, new.record.exchange.started.0)?;
+        statement.raw_bind_parameter(before + 4, new.record.checked)?;
+        let mut index = before + 5;
+        let cell = |at: usize| new.cells.get(at).unwrap_or(&Cell::Missing);
         for (at, place) in self.places.iter().enumerate() {
             if let Place::Column(_) = place {
                 index += 1;
@@ -110,7 +124,7 @@ impl Layout {
             Place::Rest(name) => Some((name.as_str(), cell(at))),
             Place::Column(_) => None,
         });
-        statement.raw_bind_parameter(5, cells::write_rest(rest))
+        statement.raw_bind_parameter(before + 5, cells::write_rest(rest))
     }
 
     /// What a reading statement selects for [`Layout::read`].
@@ -200,15 +214,13 @@ pub(super) fn table(number: i64) -> String {
     format!("row_data_{number}")
 }
 
-/// Ids and priorities of an exchange's rows.
-pub(super) fn row_ids(first: i64, count: usize, seed: u64) -> Vec<RowId> {
-    (first..)
-        .take(count)
-        .map(|id| RowId {
-            id,
-            priority: thinning::priority(id, seed),
-        })
-        .collect()
+/// Ids and priorities of the rows from `first` to before `end`.
+pub(super) fn row_ids(first: i64, end: i64, seed: u64) -> Vec<RowId> {
+    let row = |id| RowId {
+        id,
+        priority: thinning::priority(id, seed),
+    };
+    (first..end).map(row).collect()
 }
 
 /// What was thinned of a model, oldest first.

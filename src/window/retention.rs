@@ -139,13 +139,14 @@ impl Writer {
         let mut gone = 0;
         if model.figures.oldest.is_some_and(|oldest| oldest < cutoff) {
             let name = table(number);
-            let ids: Vec<i64> = self
+            let mut ids: Vec<i64> = self
                 .connection
                 .prepare_cached(&format!(
                     "SELECT id FROM {name} WHERE time < ?1 ORDER BY time LIMIT ?2"
                 ))?
                 .query_map((cutoff.0, chunk), |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()?;
+            ids.sort_unstable();
             gone += self.delete(index, &ids)?;
         }
         let model = &mut self.models[index];
@@ -180,27 +181,11 @@ impl Writer {
         Ok(count as u64)
     }
 
-    /// Deletes rows, and exchanges that have none left.
+    /// Deletes rows by their ascending ids, and exchanges that have none left.
     fn delete(&mut self, index: usize, ids: &[i64]) -> rusqlite::Result<u64> {
         let model = &mut self.models[index];
         let name = table(model.number);
-        let mut gone = 0;
-        let transaction =
-            Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
-        {
-            let mut exchange = transaction.prepare_cached(&format!(
-                "DELETE FROM exchange_data WHERE id = (SELECT exchange_id FROM {name} WHERE id = ?1) \
-                 AND (rows = 1 OR NOT EXISTS (SELECT 1 FROM {name} \
-                 WHERE id >= row_id AND id < row_id + rows AND id <> ?1))"
-            ))?;
-            let mut row =
-                transaction.prepare_cached(&format!("DELETE FROM {name} WHERE id = ?1"))?;
-            for id in ids {
-                exchange.execute([id])?;
-                gone += row.execute([id])? as u64;
-            }
-        }
-        transaction.commit()?;
+        let gone = (self.going).delete(&self.connection, model.number, ids)?;
         let oldest = format!("SELECT min(time) FROM {name}");
         let oldest: Option<i64> =
             (self.connection.prepare_cached(&oldest)?).query_row((), |row| row.get(0))?;

@@ -14,6 +14,10 @@ const MAKE_ROOM: Duration = Duration::from_millis(250);
 /// Rows deleted in one transaction; fewer where pages are large compared to the WAL's limit.
 const CHUNK: u64 = 1000;
 
+/// Pages in the WAL at which it is moved into the db file, where it may hold so many: what a page held
+/// in between is never written there.
+const CHECKPOINT: i64 = 4000;
+
 /// What may be kept, and in which portions it is written.
 #[derive(Debug)]
 pub(super) struct Limits {
@@ -69,7 +73,7 @@ impl Limits {
         connection.pragma_update(
             None,
             "wal_autocheckpoint",
-            pages(self.wal / 2).clamp(16, 1000),
+            pages(self.wal / 2).clamp(16, CHECKPOINT),
         )?;
         connection.pragma_update(None, "max_page_count", pages(self.bytes).clamp(64, 1 << 31))
     }

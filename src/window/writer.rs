@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::time::Instant;
 
-use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::drift::accept::{Acceptance, Ended};
 use crate::drift::alarm::Alarms;
@@ -15,14 +15,15 @@ use crate::drift::current::Thinned;
 use crate::pulse::{self, Pulse};
 use crate::timestamp::Timestamp;
 
-use super::exchanges::{self, Place};
+use super::deletion::Doomed;
+use super::exchanges::{self, NewExchange};
 use super::figures::{Figures, Live};
 use super::history::{self, Check};
-use super::layout::{self, Layout};
+use super::layout::{self, Layout, NewRow};
 use super::opening::{self, Identity, Next};
 use super::space::Limits;
 use super::{
-    CommitError, Committed, Frozen, Gap, Record, RowId, accepted, announced, cells, fault,
+    CommitError, Committed, Frozen, Gap, Record, RowId, accepted, announced, bulk, cells, fault,
     quarantine, schema,
 };
 
@@ -93,6 +94,8 @@ pub(super) struct Writer {
     /// Whether the last pass of retention failed.
     pub(super) failing: bool,
     figures: Arc<[Live]>,
+    /// What the connection's SQL asks about rows that go.
+    pub(super) going: Doomed,
     /// Held until the connection is closed: fields drop in order.
     _lock: File,
 }
@@ -176,6 +179,7 @@ impl Writer {
         next: Next,
     ) -> rusqlite::Result<Self> {
         let writer = Self {
+            going: Doomed::of(&connection)?,
             connection,
             limits,
             figures: models.iter().map(|_| Live::new()).collect(),
@@ -335,57 +339,68 @@ impl Writer {
     }
 
     /// Writes the batch in one transaction; on failure nothing has changed, here or in the file.
-    fn write(&mut self, batch: &[Record]) -> rusqlite::Result<Vec<Vec<RowId>>> {
+    fn write(&mut self, batch: &[Record]) -> rusqlite::Result<Vec<RowId>> {
         let (mut next, now) = (self.next, Instant::now());
-        let mut ids = Vec::with_capacity(batch.len());
+        let mut exchanges = Vec::with_capacity(batch.len());
+        let mut rows: Vec<Vec<NewRow<'_>>> = Vec::new();
+        rows.resize_with(self.models.len(), Vec::new);
+        for record in batch {
+            let model = record.exchange.model;
+            let state = (self.models.get(model)).filter(|state| state.layout.is_some());
+            let (Some(state), Some(rows)) = (state, rows.get_mut(model)) else {
+                return Err(rusqlite::Error::InvalidParameterName(format!(
+                    "model {model}"
+                )));
+            };
+            exchanges.push(NewExchange {
+                record,
+                id: next.exchange,
+                row: next.row,
+                model: state.number,
+                reference: state.reference,
+            });
+            for cells in &record.rows {
+                rows.push(NewRow {
+                    record,
+                    cells,
+                    id: next.row,
+                    exchange: next.exchange,
+                });
+                next.row += 1;
+            }
+            next.exchange += 1;
+            next.clock.saw(record.exchange.started, now);
+        }
         let transaction =
             Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
-        {
-            let mut exchange = transaction.prepare_cached(exchanges::INSERT)?;
-            let mut inserts: Vec<Option<CachedStatement<'_>>> = Vec::new();
-            inserts.resize_with(self.models.len(), || None);
-            for record in batch {
-                let model = record.exchange.model;
-                let state = self.models.get(model);
-                let Some((state, layout)) = state.and_then(|m| Some((m, m.layout.as_ref()?)))
-                else {
-                    return Err(rusqlite::Error::InvalidParameterName(format!(
-                        "model {model}"
-                    )));
-                };
-                let place = Place {
-                    model: state.number,
-                    reference: state.reference,
-                };
-                exchanges::insert(&mut exchange, record, place, next)?;
-                let insert = match &mut inserts[model] {
-                    Some(insert) => insert,
-                    none => none.insert(transaction.prepare_cached(&layout.insert_sql())?),
-                };
-                let first = next.row;
-                for row in &record.rows {
-                    insert.raw_bind_parameter(1, next.row)?;
-                    insert.raw_bind_parameter(2, next.exchange)?;
-                    insert.raw_bind_parameter(3, record.exchange.started.0)?;
-                    insert.raw_bind_parameter(4, record.checked)?;
-                    layout.bind(insert, row)?;
-                    insert.raw_execute()?;
-                    next.row += 1;
-                }
-                next.exchange += 1;
-                next.clock.saw(record.exchange.started, now);
-                ids.push(layout::row_ids(first, record.rows.len(), next.seed));
+        bulk::insert(
+            &transaction,
+            exchanges::INTO,
+            exchanges::WIDTH,
+            &exchanges,
+            exchanges::bind,
+        )?;
+        for (state, rows) in self.models.iter().zip(&rows) {
+            if let Some(layout) = state.layout.as_ref().filter(|_| !rows.is_empty()) {
+                let (into, width) = layout.insert_into();
+                bulk::insert(
+                    &transaction,
+                    &into,
+                    width,
+                    rows,
+                    |statement, before, row| layout.bind(statement, before, row),
+                )?;
             }
-            if !batch.is_empty() {
-                schema::set_meta(&transaction, "next_row", next.row)?;
-                schema::set_meta(&transaction, "next_exchange", next.exchange)?;
-                schema::set_meta(&transaction, "clock", next.clock.now().0)?;
-            }
+        }
+        if !batch.is_empty() {
+            schema::set_meta(&transaction, "next_row", next.row)?;
+            schema::set_meta(&transaction, "next_exchange", next.exchange)?;
+            schema::set_meta(&transaction, "clock", next.clock.now().0)?;
         }
         fault::meet(&self.limits.path, "window");
         transaction.commit()?;
-        self.next = next;
-        Ok(ids)
+        let first = std::mem::replace(&mut self.next, next).row;
+        Ok(layout::row_ids(first, next.row, next.seed))
     }
 
     /// Counts what was committed.

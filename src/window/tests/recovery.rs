@@ -31,10 +31,10 @@ fn a_restart_goes_on_where_it_stopped() {
     assert_eq!((again.gap, again.quarantined), (None, None));
     assert_eq!(again.window.figures(0).rows, 5);
     let second = again.window.commit(stream(0, T0..T0 + 1)).unwrap();
-    assert_eq!(second.rows[0][0].id, 6);
+    assert_eq!(second.rows[0].id, 6);
     let rows = again.window.recent_rows(0, 9).unwrap();
     let priorities: Vec<u32> = rows.iter().map(|row| row.priority).collect();
-    let told = first.rows.iter().chain(&second.rows).flatten();
+    let told = first.rows.iter().chain(&second.rows);
     assert_eq!(priorities, told.map(|row| row.priority).collect::<Vec<_>>());
 }
 
@@ -49,7 +49,7 @@ fn row_ids_are_not_used_again_after_rows_are_gone() {
     window.settle("");
     assert_eq!(window.figures(0), Figures::default());
     let committed = window.commit(stream(0, T0 + 10_000..T0 + 10_001)).unwrap();
-    assert_eq!(committed.rows[0][0].id, 6);
+    assert_eq!(committed.rows[0].id, 6);
 }
 
 #[test]
@@ -291,7 +291,7 @@ fn a_failed_commit_leaves_nothing_and_the_next_one_works() {
     window.settle("PRAGMA query_only = 0");
     assert_eq!(window.figures(0).rows, 5);
     let committed = window.commit(stream(0, T0..T0 + 1)).unwrap();
-    assert_eq!(committed.rows[0][0].id, 6, "no id is lost");
+    assert_eq!(committed.rows[0].id, 6, "no id is lost");
     assert_eq!(fixture.query::<i64>("SELECT count(*) FROM exchanges"), 6);
     assert_eq!(fixture.query::<String>("PRAGMA integrity_check"), "ok");
 }

@@ -1,5 +1,7 @@
 //! What goes, and what must not.
 
+use std::collections::HashSet;
+
 use super::storage::{alarms, report};
 use super::*;
 use crate::drift::report::SpanName;
@@ -81,7 +83,7 @@ fn thinning_is_told_with_the_next_commit() {
     assert_eq!(window.commit(Vec::new()).unwrap().thinned, []);
     window.settle("");
     let rows = window.recent_rows(0, usize::MAX).unwrap();
-    let expected: Vec<i64> = (first.rows.iter().flatten())
+    let expected: Vec<i64> = (first.rows.iter())
         .filter(|row| row.id >= 151 || u64::from(row.priority) < threshold)
         .map(|row| row.id)
         .collect();
@@ -112,6 +114,62 @@ fn an_exchange_stays_while_any_of_its_rows_does() {
          (SELECT count(*) FROM rows_iris r WHERE r.exchange_id = e.id)",
     );
     assert!(partly > 0, "otherwise this test shows nothing");
+}
+
+#[test]
+fn exchanges_of_any_size_go_with_their_last_row_and_no_sooner() {
+    let specs = vec![spec("iris", &["a"], &[]), spec("wine", &["a"], &[])];
+    let mut fixture = Fixture::new(specs);
+    fixture.config.keep_rows = 300;
+    let window = fixture.open(T0).window;
+    // Of each model, one after the other, exchanges of none to three rows.
+    let sizes: Vec<(usize, usize)> = (0..4000).map(|n| (n % 2, n / 2 % 7 % 4)).collect();
+    let mut told = Vec::new();
+    for (batch, start) in sizes.chunks(250).zip((0..).step_by(250)) {
+        let new = |(at, (model, rows)): (i64, &(usize, usize))| {
+            record(*model, T0 + start + at, vec![vec![Cell::Missing; 1]; *rows])
+        };
+        told.extend(
+            window
+                .commit((0..).zip(batch).map(new).collect::<Vec<_>>())
+                .unwrap()
+                .rows,
+        );
+    }
+    window.settle("");
+    let mut ids = told.iter().map(|row| row.id);
+    let mut expected: Vec<(i64, i64)> = Vec::new();
+    let left: Vec<HashSet<i64>> = (0..2)
+        .map(|model| window.recent_rows(model, usize::MAX).unwrap())
+        .map(|rows| rows.iter().map(|row| row.id).collect())
+        .collect();
+    for (id, (model, rows)) in (1_i64..).zip(&sizes) {
+        let rows: Vec<i64> = ids.by_ref().take(*rows).collect();
+        if rows.is_empty() {
+            // Those without rows are bounded by themselves.
+            continue;
+        }
+        let held = rows.iter().filter(|row| left[*model].contains(row)).count();
+        if held > 0 {
+            expected.push((id, held as i64));
+        }
+    }
+    let shell = fixture.shell();
+    let mut found = shell
+        .prepare(
+            "SELECT e.id, (SELECT count(*) FROM rows_iris r WHERE r.exchange_id = e.id) \
+             + (SELECT count(*) FROM rows_wine r WHERE r.exchange_id = e.id) \
+             FROM exchanges e WHERE rows > 0 ORDER BY e.id",
+        )
+        .unwrap();
+    let found: Vec<(i64, i64)> = found
+        .query_map((), |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert_eq!(found, expected);
+    let gone = sizes.iter().filter(|(_, rows)| *rows > 0).count() - found.len();
+    assert!(gone > 1000, "{gone}");
 }
 
 #[test]

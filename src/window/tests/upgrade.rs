@@ -48,7 +48,7 @@ fn a_window_of_the_second_format_is_upgraded_and_keeps_everything() {
     assert_eq!(rows[1].cells[0], Cell::Number(2.5));
     assert_eq!(rows[0].cells[1], Cell::Text("x".into()));
     let committed = opened.window.commit(stream(0, T0 + 1..T0 + 2)).unwrap();
-    assert_eq!(committed.rows[0][0].id, 4);
+    assert_eq!(committed.rows[0].id, 4);
     assert_eq!(fixture.query::<i64>("PRAGMA user_version"), 5);
     let seen: String = fixture.query(
         "SELECT json_group_array(json_array(id, request_id, rows, request_bytes, response_bytes, outcome, \

@@ -30,7 +30,7 @@ struct Model {
 pub(crate) fn get(address: SocketAddr, path: &str) -> Result<String, String> {
     let mut text = String::new();
     let read = TcpStream::connect(address).and_then(|mut stream| {
-        let head = format!("GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n");
+        let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         stream.write_all(head.as_bytes())?;
         stream.read_to_string(&mut text)
     });

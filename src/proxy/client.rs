@@ -83,6 +83,8 @@ impl Client {
         });
         let mut builder = http1::Builder::new();
         builder
+            // Where hyper looks for the end itself it takes a second buffer for every request.
+            .half_close(true)
             // The deadlines do better: hyper has one timer for heads and idleness.
             .header_read_timeout(None)
             .max_header_size(limits.max_head)
@@ -149,6 +151,10 @@ impl Client {
             if serving.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Ok(()));
             }
+            // A client that went takes its request with it.
+            if self.deadlines.answers() && presence.poll_hung_up(cx) {
+                return Poll::Ready(Ok(()));
+            }
             let next = self.deadlines.next();
             if next < timer.deadline() {
                 timer.as_mut().reset(next);
@@ -156,7 +162,6 @@ impl Client {
             while timer.as_mut().poll(cx).is_ready() {
                 let next = match self.deadlines.due(Instant::now()) {
                     Due::Expired(limit) => return Poll::Ready(Err(limit)),
-                    // A client that went takes its request with it.
                     Due::HangUpCheck(_) if presence.hung_up() => return Poll::Ready(Ok(())),
                     Due::HangUpCheck(next) => {
                         if self.deadlines.answer_is_late(Instant::now()) {

@@ -170,6 +170,13 @@ impl Presence {
         poll(&mut asked, Some(&at_once)).is_ok_and(|found| found > 0)
     }
 
+    /// The same, and wakes the task of `cx` when it is worth asking again: once there is something to read,
+    /// or the end.
+    pub(super) fn poll_hung_up(&self, cx: &mut Context<'_>) -> bool {
+        let readable = self.0.borrow().poll_readable(cx);
+        readable.is_ready() && self.hung_up()
+    }
+
     /// Has the socket reset once it is closed. Else the kernel would go on offering the client what it
     /// does not take, and hold megabytes for it meanwhile.
     pub(super) fn reset_on_close(&self) {

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use super::limits::Limits;
 use crate::metrics::connection::Limit;
 
-/// How often a busy connection is looked at for a client that went: hyper does not read, and so does
-/// not see the end, while a body waits for the upstream or another request stands in the buffer.
+/// How often a busy connection is looked at for a client that went, where what it sent before that has not
+/// been read: nothing new wakes us then.
 const HANG_UP_CHECK: Duration = Duration::from_secs(1);
 
 /// When to look again at what may wait for ever.
@@ -90,6 +90,11 @@ impl Deadlines {
     pub(super) fn wake_by(&self, end: Option<Instant>) -> bool {
         self.answer_by.set(end);
         self.watched.get()
+    }
+
+    /// Whether an exchange is under way that is not a tunnel.
+    pub(super) fn answers(&self) -> bool {
+        self.busy.get() > 0 && !self.tunnel.get()
     }
 
     /// Whether the exchange under way has waited to the end.

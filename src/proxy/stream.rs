@@ -43,6 +43,19 @@ impl Stream {
         matches!(self.carrier, Carrier::Plain(_))
     }
 
+    /// Whether something came over the socket that has not been read, its end included.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let plain = match &self.carrier {
+            Carrier::Plain(plain) => plain,
+            Carrier::Tls(tls) => tls::socket(tls),
+        };
+        let ready = match plain {
+            Plain::Tcp(stream) => stream.poll_read_ready(cx),
+            Plain::Unix(stream) => stream.poll_read_ready(cx),
+        };
+        ready.map(drop)
+    }
+
     /// Puts `early` in front of what will be read.
     pub(super) fn with_early(mut self, early: Vec<u8>) -> Self {
         self.early = early;

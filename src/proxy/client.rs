@@ -113,7 +113,7 @@ impl Client {
                 Some(tunnel) => {
                     self.framing.borrow_mut().stop();
                     let (early, observer) = (parts.read_buf, &self.worker.observer);
-                    tunnel.run(io, early, observer, &self.deadlines).await;
+                    Box::pin(tunnel.run(io, early, observer, &self.deadlines)).await;
                 }
                 // hyper leaves it open where a switch of protocols was asked for.
                 None => drop(io.shutdown().await),

@@ -1,7 +1,7 @@
 //! One exchange: the request to its upstream, the answer back.
 
 use std::convert::Infallible;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -31,12 +31,24 @@ use super::upstream_io::UpstreamIo;
 use super::worker::Worker;
 use crate::metrics::connection::Limit;
 
+/// A request as its upstream is to get it.
+struct Outbound {
+    request: Request<TapBody<Incoming>>,
+    upstream: usize,
+    over_http2: bool,
+    /// The protocol it asks to switch to.
+    upgrade: Option<HeaderValue>,
+}
+
 /// Serves one request of a client's connection; `begun` is what its bytes said beside its head.
-pub(super) async fn serve(
+///
+/// What is waited for holds little: hyper moves the future as a whole, and keeps room for one with each
+/// connection. So heads are made ready before it, and what is rare is boxed within.
+pub(super) fn serve(
     client: Rc<Client>,
     request: Request<Incoming>,
     begun: Begun,
-) -> Result<Response<TapBody<Answer>>, Infallible> {
+) -> impl Future<Output = Result<Response<TapBody<Answer>>, Infallible>> {
     let (mut head, body) = request.into_parts();
     if begun.of_host {
         header::ask_server(&mut head.uri);
@@ -45,20 +57,25 @@ pub(super) async fn serve(
     let flight = Flight::begin(&client, &head, upgrade.is_none());
     // From here on, whatever becomes of the body, it is known whether it was read.
     let body = TapBody::new(body, Rc::clone(&flight), Side::Request);
-    let forwarded = match refuse(&flight, &head, &body, upgrade.as_ref(), begun.fault) {
-        Ok(()) => forward(&client, &flight, head, body, upgrade).await,
-        Err(failure) => Err(failure),
-    };
-    Ok(forwarded.unwrap_or_else(|failure| failure.answer(&flight)))
+    let outbound = refuse(&flight, &head, &body, upgrade.as_ref(), begun.fault)
+        .map(|()| turn(&client, &flight, head, body, upgrade));
+    async move {
+        let forwarded = match outbound {
+            Ok(outbound) => forward(&client, &flight, outbound).await,
+            Err(failure) => Err(failure),
+        };
+        Ok(forwarded.unwrap_or_else(|failure| failure.answer(&flight)))
+    }
 }
 
-async fn forward(
+/// Turns a client's request into one for its upstream.
+fn turn(
     client: &Client,
-    flight: &Rc<Flight>,
+    flight: &Flight,
     mut head: request::Parts,
     body: TapBody<Incoming>,
     upgrade: Option<HeaderValue>,
-) -> Result<Response<TapBody<Answer>>, Failure> {
+) -> Outbound {
     let worker = &client.worker;
     let limits = &worker.shared.config.limits;
     let upstream = worker.shared.upstream_of(flight.model());
@@ -82,16 +99,35 @@ async fn forward(
             .insert(CONNECTION, HeaderValue::from_static("close"));
     }
     flight.turned();
-    let request = Request::from_parts(head, body);
+    Outbound {
+        request: Request::from_parts(head, body),
+        upstream,
+        over_http2,
+        upgrade,
+    }
+}
+
+async fn forward(
+    client: &Client,
+    flight: &Rc<Flight>,
+    outbound: Outbound,
+) -> Result<Response<TapBody<Answer>>, Failure> {
+    let worker = &client.worker;
+    let Outbound {
+        request,
+        upstream,
+        over_http2,
+        upgrade,
+    } = outbound;
     let (response, sender) = if over_http2 {
-        let response = http2::send(worker, flight, upstream, request).await?;
-        (response, None)
+        let sending = Box::pin(http2::send(worker, flight, upstream, request));
+        (sending.await?, None)
     } else {
         let (response, sender) = send(worker, flight, upstream, request).await?;
         (response, Some(sender))
     };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return switch(client, flight, upgrade, response).await;
+        return Box::pin(switch(client, flight, upgrade, response)).await;
     }
 
     let (mut head, body) = response.into_parts();
@@ -99,7 +135,7 @@ async fn forward(
         worker: Rc::clone(worker),
         upstream,
         sender,
-        keeps: limits.upstream_keepalive && !header::closes(&head),
+        keeps: worker.shared.config.limits.upstream_keepalive && !header::closes(&head),
     });
     let body = UpstreamBody::new(body, lease);
     flight.answered(&head);
@@ -179,19 +215,24 @@ async fn send(
     request: Request<TapBody<Incoming>>,
 ) -> Result<(Response<Incoming>, Sender), Failure> {
     let max_idle = worker.shared.config.upstream_idle;
-    let idle = worker.idle.take(upstream, max_idle, flight.begun());
+    let mut idle = worker.idle.take(upstream, max_idle, flight.begun());
     let mut request = request;
-    if let Some(mut sender) = idle {
-        match attempt(sender.requests.try_send_request(request), flight, worker).await? {
+    loop {
+        let fresh = idle.is_none();
+        let mut sender = match idle.take() {
+            Some(sender) => sender,
+            None => {
+                let sender = Box::pin(connect(worker, upstream)).await?;
+                flight.moved(false);
+                sender
+            }
+        };
+        let sent = pin!(sender.requests.try_send_request(request));
+        match attempt(sent, flight, worker).await? {
             Attempt::Answered(response) => return Ok((response, sender)),
+            Attempt::Unsent(_, error) if fresh => return Err(Failure::Closed(error)),
             Attempt::Unsent(unsent, _) => request = *unsent,
         }
-    }
-    let mut sender = connect(worker, upstream).await?;
-    flight.moved(false);
-    match attempt(sender.requests.try_send_request(request), flight, worker).await? {
-        Attempt::Answered(response) => Ok((response, sender)),
-        Attempt::Unsent(_, error) => Err(Failure::Closed(error)),
     }
 }
 
@@ -207,7 +248,7 @@ type Sent = Result<Response<Incoming>, TrySendError<Request<TapBody<Incoming>>>>
 
 /// Waits for the answer to a request just given to a connection.
 pub(super) async fn attempt(
-    sent: impl Future<Output = Sent>,
+    sent: Pin<&mut impl Future<Output = Sent>>,
     flight: &Flight,
     worker: &Worker,
 ) -> Result<Attempt, Failure> {
@@ -228,11 +269,10 @@ pub(super) async fn attempt(
 
 /// Waits until the upstream has kept us waiting for `limit`.
 async fn in_time(
-    sent: impl Future<Output = Sent>,
+    mut sent: Pin<&mut impl Future<Output = Sent>>,
     flight: &Flight,
     limit: Duration,
 ) -> Result<Sent, Failure> {
-    let mut sent = pin!(sent);
     let deadlines = flight.deadlines();
     let mut begun = false;
     let watched = std::future::poll_fn(|cx| {

@@ -184,12 +184,12 @@ pub(super) async fn send(
             Some(sender) => sender,
             None => {
                 fresh = true;
-                let sender = shared.connect(worker, index).await?;
+                let sender = Box::pin(shared.connect(worker, index)).await?;
                 flight.moved(false);
                 sender
             }
         };
-        let sent = sender.try_send_request(request);
+        let sent = pin!(sender.try_send_request(request));
         match forward::attempt(sent, flight, worker).await? {
             Attempt::Answered(response) => return Ok(response),
             Attempt::Unsent(_, error) if fresh => return Err(Failure::Closed(error)),

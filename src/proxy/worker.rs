@@ -272,9 +272,10 @@ impl Worker {
             }
         };
         let client = Client::connect(&self, Peer::of(&plain, self.shared.config.tls.is_some()));
-        let stream = match opening::open(&client, plain).await {
+        // Boxed, as is a tunnel: each connection keeps room for all it waits for as long as it lasts.
+        let stream = match Box::pin(opening::open(&client, plain)).await {
             None => return,
-            Some(Opened::Http2(stream)) => return http2::serve(client, stream).await,
+            Some(Opened::Http2(stream)) => return Box::pin(http2::serve(client, stream)).await,
             Some(Opened::Http1(stream)) => stream,
         };
         let io = ClientIo::new(

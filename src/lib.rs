@@ -43,7 +43,6 @@ pub mod shutdown;
 pub mod timestamp;
 pub mod window;
 
-/// Serving threads allocate what the recorder frees; glibc's allocator, and still more musl's, pays for
-/// that with locks.
+/// Serving threads allocate what the recorder frees; glibc's allocator pays for that with locks.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -83,8 +83,9 @@ impl Client {
         });
         let mut builder = http1::Builder::new();
         builder
-            // Where hyper looks for the end itself it takes a second buffer for every request.
-            .half_close(true)
+            // Where hyper looks for the end itself it takes a second buffer for every request. But the
+            // end of what TLS carries shows in no socket.
+            .half_close(io.is_plain())
             // The deadlines do better: hyper has one timer for heads and idleness.
             .header_read_timeout(None)
             .max_header_size(limits.max_head)

@@ -62,6 +62,11 @@ impl ClientIo {
         }
     }
 
+    /// Whether its bytes are those of the socket.
+    pub(super) fn is_plain(&self) -> bool {
+        self.stream.borrow().is_plain()
+    }
+
     /// A handle that tells whether the client is still there.
     pub(super) fn presence(&self) -> Presence {
         Presence(Rc::clone(&self.stream))

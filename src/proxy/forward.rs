@@ -207,7 +207,8 @@ async fn switch(
     Ok(Response::from_parts(head, body))
 }
 
-/// Sends a request on a connection to the upstream that is idle, else on a new one. Only a request that was never written, not even in part, goes out a second time.
+/// Sends a request on a connection to the upstream that is idle, else on a new one. Only a request that
+/// was never written, not even in part, goes out a second time.
 async fn send(
     worker: &Worker,
     flight: &Flight,

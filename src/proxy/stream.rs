@@ -211,8 +211,9 @@ impl AsyncWrite for Plain {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut copy = [0; SMALL];
-        if let Some(length) = gather(bufs, &mut copy) {
+        if bufs.iter().map(|part| part.len()).sum::<usize>() <= SMALL {
+            let mut copy = [0; SMALL];
+            let length = gather(bufs, &mut copy);
             return self.poll_write(cx, &copy[..length]);
         }
         match self.get_mut() {
@@ -226,16 +227,14 @@ impl AsyncWrite for Plain {
     }
 }
 
-/// Copies `parts` one after the other and says how long they are together; `None` where they do not fit.
-fn gather(parts: &[io::IoSlice<'_>], copy: &mut [u8]) -> Option<usize> {
-    let length = parts.iter().map(|part| part.len()).sum();
-    let mut room = copy.get_mut(..length)?;
+/// Copies `parts`, for which there is room, one after the other; how long they are together.
+fn gather(parts: &[io::IoSlice<'_>], copy: &mut [u8]) -> usize {
+    let mut length = 0;
     for part in parts {
-        let (here, rest) = room.split_at_mut(part.len());
-        here.copy_from_slice(part);
-        room = rest;
+        copy[length..][..part.len()].copy_from_slice(part);
+        length += part.len();
     }
-    Some(length)
+    length
 }
 
 #[cfg(test)]
@@ -246,8 +245,7 @@ mod tests {
     fn parts_that_are_small_together_are_one() {
         let mut copy = [0; 8];
         let parts = [b"head".as_slice(), b"", b"body"].map(io::IoSlice::new);
-        assert_eq!(gather(&parts, &mut copy), Some(8));
+        assert_eq!(gather(&parts, &mut copy), 8);
         assert_eq!(&copy, b"headbody");
-        assert_eq!(gather(&parts, &mut [0; 7]), None);
     }
 }

@@ -20,13 +20,13 @@ pub(super) fn insert<T>(
     let at_once = (PARAMETERS / width).clamp(1, ROWS);
     let groups = rows.chunks_exact(at_once);
     let rest = groups.remainder();
-    for (groups, count) in [(groups, at_once), (rest.chunks_exact(1), 1)] {
-        if groups.len() == 0 {
+    for (parts, count) in [(groups, at_once), (rest.chunks_exact(1), 1)] {
+        if parts.len() == 0 {
             continue;
         }
         let mut statement = connection.prepare_cached(&sql(into, width, count))?;
-        for group in groups {
-            for (at, row) in group.iter().enumerate() {
+        for part in parts {
+            for (at, row) in part.iter().enumerate() {
                 bind(&mut statement, at * width, row)?;
             }
             statement.raw_execute()?;

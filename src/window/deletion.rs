@@ -1,8 +1,8 @@
 //! Deleting rows, and the exchanges that have none left.
 //!
 //! What goes lies close together, as a rule: thinning leaves one row in ten or twenty. So a stretch of the
-//! table is walked once, and the SQL function `doomed` says of each row whether it goes: a third less
-//! time than one statement for each row and one for its exchange.
+//! table is walked once, and the SQL function `goes` says of each row whether it does: a third less time than
+//! one statement for each row and one for its exchange. Rows far apart go one by one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,30 +11,37 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::layout::table;
 
-/// Ids further apart are not of one stretch: rows between them would be walked for nothing.
-const APART: i64 = 64;
+/// Ids further apart are not of one stretch: what stays between them, of this model and of others, would
+/// be walked for nothing. Nor may a stretch have more exchanges than so many for each of its rows.
+const APART: i64 = 8;
 
-/// The ids of the rows that go, ascending, as the function `doomed` of one connection sees them.
+/// Rows of a stretch that is worth its statements.
+const FEW: usize = 4;
+
+/// Deletes on one connection; knows the stretch that its function `goes` is asked about.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Doomed(Arc<Mutex<Vec<i64>>>);
+pub(super) struct Deletion {
+    /// The ids that go, ascending.
+    stretch: Arc<Mutex<Vec<i64>>>,
+}
 
-// === impl Doomed ===
+// === impl Deletion ===
 
-impl Doomed {
+impl Deletion {
     /// Gives `connection` the function.
-    pub(super) fn of(connection: &Connection) -> rusqlite::Result<Self> {
-        let doomed = Self::default();
-        let asked = doomed.clone();
+    pub(super) fn on(connection: &Connection) -> rusqlite::Result<Self> {
+        let deletion = Self::default();
+        let asked = deletion.clone();
         let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DIRECTONLY;
-        connection.create_scalar_function("doomed", 1, flags, move |context| {
+        connection.create_scalar_function("goes", 1, flags, move |context| {
             let id: Option<i64> = context.get(0)?;
-            Ok(id.is_some_and(|id| asked.ids().binary_search(&id).is_ok()))
+            Ok(id.is_some_and(|id| asked.stretch().binary_search(&id).is_ok()))
         })?;
-        Ok(doomed)
+        Ok(deletion)
     }
 
-    /// Deletes the rows with these ids (ascending) of the model with this number, in one transaction;
-    /// how many there were.
+    /// Deletes the rows with these ids (ascending; some may be gone already) of the model with this number,
+    /// in one transaction; how many there were.
     pub(super) fn delete(
         &self,
         connection: &Connection,
@@ -44,41 +51,70 @@ impl Doomed {
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
         let mut gone = 0;
         for stretch in ids.chunk_by(|id, next| next - id <= APART) {
-            stretch.clone_into(&mut self.ids());
-            gone += delete_stretch(&transaction, number, stretch)?;
+            gone += match exchanges(&transaction, number, stretch)? {
+                Some(exchanges) => {
+                    stretch.clone_into(&mut self.stretch());
+                    delete_stretch(&transaction, number, stretch, exchanges)?
+                }
+                None => delete_each(&transaction, number, stretch)?,
+            };
         }
         transaction.commit()?;
         Ok(gone)
     }
 
-    fn ids(&self) -> MutexGuard<'_, Vec<i64>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn stretch(&self) -> MutexGuard<'_, Vec<i64>> {
+        self.stretch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Deletes what is doomed from the first to the last of `ids`.
-fn delete_stretch(connection: &Connection, number: i64, ids: &[i64]) -> rusqlite::Result<u64> {
+/// The first and the last exchange of the rows from the first to the last of `ids`, where walking from the one
+/// to the other is worth it.
+fn exchanges(
+    connection: &Connection,
+    number: i64,
+    ids: &[i64],
+) -> rusqlite::Result<Option<(i64, i64)>> {
     let ([first, ..], [.., last]) = (ids, ids) else {
-        return Ok(0);
+        return Ok(None);
     };
+    if ids.len() < FEW {
+        return Ok(None);
+    }
     let rows = table(number);
     // Rows and exchanges are numbered in the same order.
-    let exchanges: (Option<i64>, Option<i64>) = connection
+    let ends: (Option<i64>, Option<i64>) = connection
         .prepare_cached(&format!(
-            "SELECT min(exchange_id), max(exchange_id) FROM {rows} WHERE id IN (?1, ?2)"
+            "SELECT (SELECT exchange_id FROM {rows} WHERE id >= ?1 ORDER BY id LIMIT 1), \
+             (SELECT exchange_id FROM {rows} WHERE id <= ?2 ORDER BY id DESC LIMIT 1)"
         ))?
         .query_row((first, last), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (Some(first), Some(last)) = ends else {
+        return Ok(None);
+    };
+    let worth = (last - first) / APART <= ids.len() as i64;
+    Ok(worth.then_some((first, last)))
+}
+
+/// Deletes what goes from the first to the last of `ids`, and of `exchanges`.
+fn delete_stretch(
+    connection: &Connection,
+    number: i64,
+    ids: &[i64],
+    exchanges: (i64, i64),
+) -> rusqlite::Result<u64> {
+    let rows = table(number);
     connection
         .prepare_cached(
             "DELETE FROM exchange_data \
-             WHERE id BETWEEN ?1 AND ?2 AND model = ?3 AND rows = 1 AND doomed(row_id)",
+             WHERE id BETWEEN ?1 AND ?2 AND model = ?3 AND rows = 1 AND goes(row_id)",
         )?
         .execute((exchanges.0, exchanges.1, number))?;
     let gone = connection
         .prepare_cached(&format!(
-            "DELETE FROM {rows} WHERE id BETWEEN ?1 AND ?2 AND doomed(id)"
+            "DELETE FROM {rows} WHERE id BETWEEN ?1 AND ?2 AND goes(id)"
         ))?
-        .execute((first, last))?;
+        .execute((ids.first(), ids.last()))?;
     connection
         .prepare_cached(&format!(
             "DELETE FROM exchange_data WHERE id BETWEEN ?1 AND ?2 AND model = ?3 AND rows > 1 \
@@ -86,4 +122,21 @@ fn delete_stretch(connection: &Connection, number: i64, ids: &[i64]) -> rusqlite
         ))?
         .execute((exchanges.0, exchanges.1, number))?;
     Ok(gone as u64)
+}
+
+/// Deletes rows one by one.
+fn delete_each(connection: &Connection, number: i64, ids: &[i64]) -> rusqlite::Result<u64> {
+    let rows = table(number);
+    let mut exchange = connection.prepare_cached(&format!(
+        "DELETE FROM exchange_data WHERE id = (SELECT exchange_id FROM {rows} WHERE id = ?1) \
+         AND (rows = 1 OR NOT EXISTS (SELECT 1 FROM {rows} \
+         WHERE id >= row_id AND id < row_id + rows AND id <> ?1))"
+    ))?;
+    let mut row = connection.prepare_cached(&format!("DELETE FROM {rows} WHERE id = ?1"))?;
+    let mut gone = 0;
+    for id in ids {
+        exchange.execute([id])?;
+        gone += row.execute([id])? as u64;
+    }
+    Ok(gone)
 }

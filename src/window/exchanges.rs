@@ -14,11 +14,15 @@ pub(super) const WIDTH: usize = 20;
 /// One exchange on its way into the file, with the file's numbers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NewExchange<'a> {
+    /// What it is of.
     pub(super) record: &'a Record,
+    /// Its own number.
     pub(super) id: i64,
-    /// Its first row, if it has any.
+    /// That of its first row, if it has any.
     pub(super) row: i64,
+    /// That of its model.
     pub(super) model: i64,
+    /// That of the reference in force.
     pub(super) reference: i64,
 }
 

@@ -41,8 +41,11 @@ enum Place {
 pub(super) struct NewRow<'a> {
     /// What it is of.
     pub(super) record: &'a Record,
+    /// Its values, in the order of the schema.
     pub(super) cells: &'a [Cell],
+    /// Its own number.
     pub(super) id: i64,
+    /// That of its exchange.
     pub(super) exchange: i64,
 }
 

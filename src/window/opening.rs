@@ -167,7 +167,7 @@ fn attempt(
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     // In kibibytes. Thinning deletes rows all over the older half.
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-    connection.set_prepared_statement_cache_capacity(24 + 8 * models.len());
+    connection.set_prepared_statement_cache_capacity(32 + 12 * models.len());
     if quarantine::is_suspect(path) {
         full_check(&connection)?;
         quarantine::absolve(path);

@@ -185,7 +185,7 @@ impl Writer {
     fn delete(&mut self, index: usize, ids: &[i64]) -> rusqlite::Result<u64> {
         let model = &mut self.models[index];
         let name = table(model.number);
-        let gone = (self.going).delete(&self.connection, model.number, ids)?;
+        let gone = (self.deletion).delete(&self.connection, model.number, ids)?;
         let oldest = format!("SELECT min(time) FROM {name}");
         let oldest: Option<i64> =
             (self.connection.prepare_cached(&oldest)?).query_row((), |row| row.get(0))?;

@@ -14,8 +14,8 @@ const MAKE_ROOM: Duration = Duration::from_millis(250);
 /// Rows deleted in one transaction; fewer where pages are large compared to the WAL's limit.
 const CHUNK: u64 = 1000;
 
-/// Pages in the WAL at which it is moved into the db file, where it may hold so many: what a page held
-/// in between is never written there.
+/// Most pages in the WAL before it is moved into the db file: a page written several times meanwhile is
+/// written there once. A power cut costs what is in it.
 const CHECKPOINT: i64 = 4000;
 
 /// What may be kept, and in which portions it is written.

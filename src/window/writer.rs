@@ -15,7 +15,7 @@ use crate::drift::current::Thinned;
 use crate::pulse::{self, Pulse};
 use crate::timestamp::Timestamp;
 
-use super::deletion::Doomed;
+use super::deletion::Deletion;
 use super::exchanges::{self, NewExchange};
 use super::figures::{Figures, Live};
 use super::history::{self, Check};
@@ -94,8 +94,7 @@ pub(super) struct Writer {
     /// Whether the last pass of retention failed.
     pub(super) failing: bool,
     figures: Arc<[Live]>,
-    /// What the connection's SQL asks about rows that go.
-    pub(super) going: Doomed,
+    pub(super) deletion: Deletion,
     /// Held until the connection is closed: fields drop in order.
     _lock: File,
 }
@@ -179,7 +178,7 @@ impl Writer {
         next: Next,
     ) -> rusqlite::Result<Self> {
         let writer = Self {
-            going: Doomed::of(&connection)?,
+            deletion: Deletion::on(&connection)?,
             connection,
             limits,
             figures: models.iter().map(|_| Live::new()).collect(),

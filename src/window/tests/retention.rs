@@ -173,6 +173,38 @@ fn exchanges_of_any_size_go_with_their_last_row_and_no_sooner() {
 }
 
 #[test]
+fn rows_that_expire_before_thinning_comes_to_them_leave_no_exchange_behind() {
+    for size in [1, 3] {
+        let mut fixture = Fixture::new(iris());
+        fixture.config.keep_rows = 1000;
+        fixture.config.keep_for = Duration::from_secs(10);
+        let window = fixture.open(T0).window;
+        let feed = |from: i64, count: i64| {
+            let new = |time| record(0, time, vec![vec![Cell::Missing; 3]; size]);
+            let batch: Vec<Record> = (from..from + count / size as i64).map(new).collect();
+            window.commit(batch).unwrap();
+        };
+        feed(T0, 402);
+        feed(T0 + 5000, 597);
+        // One more than may stay: the older half is thinned, and most of that has expired.
+        feed(T0 + 11_000, 3);
+        window.settle("");
+        let oldest: String = fixture.query("SELECT min(time) FROM rows_iris");
+        assert_eq!(oldest[..19], Timestamp(T0 + 5000).to_string()[..19]);
+        let rows: i64 = fixture.query("SELECT count(*) FROM rows_iris");
+        assert!(
+            rows < 600,
+            "{rows}: some of those that had not expired were thinned"
+        );
+        let left: i64 = fixture.query(
+            "SELECT count(*) FROM exchanges e WHERE NOT EXISTS \
+             (SELECT 1 FROM rows_iris r WHERE r.exchange_id = e.id)",
+        );
+        assert_eq!(left, 0, "exchanges of {size} rows");
+    }
+}
+
+#[test]
 fn age_takes_everything_older() {
     let mut fixture = Fixture::new(iris());
     fixture.config.keep_for = Duration::from_secs(10);

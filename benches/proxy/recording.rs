@@ -15,6 +15,7 @@ use driftd::metrics::traffic::{Observation, Shard, Traffic};
 use driftd::metrics::{Gauges, Metrics, ModelGauges, Sources};
 use driftd::model::ModelName;
 use driftd::timestamp::Timestamp;
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::Findings;
 use crate::median::Median;
@@ -124,11 +125,10 @@ fn recorded(shard: &Shard) -> Duration {
     on_core().saturating_sub(before)
 }
 
-/// What the scheduler says this thread has had.
+/// The processor time this thread has had, up to now: `/proc` knows it up to the last tick.
 fn on_core() -> Duration {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanoseconds = text.split(' ').next().and_then(|word| word.parse().ok());
-    Duration::from_nanos(nanoseconds.unwrap_or(0))
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 /// A process with a model of so many columns that a scrape has [`SERIES`].

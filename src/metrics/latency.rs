@@ -74,11 +74,11 @@ impl Leg {
 // === impl Rolling ===
 
 impl Rolling {
-    /// Records a latency at `age`, the time since the process began.
-    pub(super) fn record(&mut self, latency: Duration, age: Duration) {
+    /// Records a latency in the interval with this [`number`].
+    pub(super) fn record(&mut self, latency: Duration, number: u64) {
+        let nanos = nanos(latency);
         self.count += 1;
-        self.sum = (self.sum).saturating_add(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
-        let number = number(age);
+        self.sum = self.sum.saturating_add(nanos);
         let slot = &mut self.ring[number as usize % INTERVALS];
         match slot {
             Some(interval) if interval.number == number => {}
@@ -94,9 +94,8 @@ impl Rolling {
             }
         }
         if let Some(interval) = slot {
-            let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
             // Cannot fail: the histogram resizes, and the value is bounded.
-            let _ = interval.micros.record(micros.min(LONGEST));
+            let _ = interval.micros.record((nanos / 1_000).min(LONGEST));
         }
     }
 }
@@ -141,8 +140,14 @@ impl Merged {
     }
 }
 
-/// The number of the interval that `age` falls into.
-const fn number(age: Duration) -> u64 {
+/// A duration in nanoseconds; 584 years where it is longer.
+pub(super) fn nanos(duration: Duration) -> u64 {
+    let seconds = duration.as_secs().saturating_mul(1_000_000_000);
+    seconds.saturating_add(u64::from(duration.subsec_nanos()))
+}
+
+/// The number of the interval that `age`, the time since the process began, falls into.
+pub(super) const fn number(age: Duration) -> u64 {
     age.as_secs() / INTERVAL.as_secs()
 }
 
@@ -159,8 +164,8 @@ mod tests {
     #[test]
     fn values_leave_after_a_minute_but_stay_in_the_sum() {
         let mut rolling = Rolling::default();
-        rolling.record(Duration::from_millis(100), Duration::from_secs(5));
-        rolling.record(Duration::from_millis(300), Duration::from_secs(15));
+        rolling.record(Duration::from_millis(100), number(Duration::from_secs(5)));
+        rolling.record(Duration::from_millis(300), number(Duration::from_secs(15)));
         let early = at(&rolling, 20);
         assert_eq!((early.recent(), early.count), (2, 2));
         assert!((early.sum - 0.4).abs() < 1e-9);
@@ -175,8 +180,8 @@ mod tests {
     #[test]
     fn a_slot_is_reused_for_a_later_interval() {
         let mut rolling = Rolling::default();
-        rolling.record(Duration::from_secs(7), Duration::from_secs(1));
-        rolling.record(Duration::from_millis(1), Duration::from_secs(61));
+        rolling.record(Duration::from_secs(7), number(Duration::from_secs(1)));
+        rolling.record(Duration::from_millis(1), number(Duration::from_secs(61)));
         let now = at(&rolling, 61);
         assert_eq!(now.recent(), 1);
         assert!(now.quantile(1.0).unwrap() < 0.002);
@@ -185,8 +190,8 @@ mod tests {
     #[test]
     fn absurd_latencies_are_capped() {
         let mut rolling = Rolling::default();
-        rolling.record(Duration::MAX, Duration::ZERO);
-        rolling.record(Duration::ZERO, Duration::ZERO);
+        rolling.record(Duration::MAX, 0);
+        rolling.record(Duration::ZERO, 0);
         assert!(at(&rolling, 0).quantile(1.0).unwrap() <= 3650.0);
     }
 }

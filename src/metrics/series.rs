@@ -1,9 +1,9 @@
-//! Request histograms by label set: interned, bounded in number, counted with atomics.
+//! Request histograms by label set: interned, and bounded in number.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::latency::nanos;
 use super::traffic::Observation;
 
 /// Upper bounds in nanoseconds, as OpenTelemetry's conventions give them for request durations.
@@ -49,7 +49,7 @@ pub(super) struct Labels {
 }
 
 /// The histograms of one label set on one thread.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct RequestSeries {
     /// What they are of.
     pub(super) labels: Labels,
@@ -60,11 +60,11 @@ pub(super) struct RequestSeries {
 }
 
 /// A histogram that is only ever added to.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Buckets {
     /// One count per bound, then one for everything above; not cumulative.
-    counts: [AtomicU64; BOUNDS_NANOS.len() + 1],
-    sum_nanos: AtomicU64,
+    counts: [u64; BOUNDS_NANOS.len() + 1],
+    sum_nanos: u64,
 }
 
 /// A histogram as exposed: several [`Buckets`] put together.
@@ -80,14 +80,14 @@ pub(super) struct BucketTotals {
 #[derive(Debug, Default)]
 pub(super) struct Interned {
     /// The last one is the overflow, once there are more than [`MOST_SETS`].
-    sets: Vec<Arc<RequestSeries>>,
+    sets: Vec<RequestSeries>,
 }
 
 // === impl Interned ===
 
 impl Interned {
     /// The series of an observation's label set.
-    pub(super) fn series(&mut self, observation: &Observation<'_>) -> &RequestSeries {
+    pub(super) fn series(&mut self, observation: &Observation<'_>) -> &mut RequestSeries {
         let method = known(observation.method);
         let found = self.sets.iter().position(|series| {
             let labels = &series.labels;
@@ -97,11 +97,11 @@ impl Interned {
                 && *labels.route == *observation.route
         });
         let index = found.unwrap_or_else(|| self.intern(observation, method));
-        &self.sets[index]
+        &mut self.sets[index]
     }
 
-    /// The series seen so far; cheap, so that the thread that records hardly waits.
-    pub(super) fn list(&self) -> Vec<Arc<RequestSeries>> {
+    /// The series seen so far; copied, so that the thread that records hardly waits.
+    pub(super) fn list(&self) -> Vec<RequestSeries> {
         self.sets.clone()
     }
 
@@ -126,11 +126,11 @@ impl Interned {
             }
         };
         let (total, upstream) = Default::default();
-        self.sets.push(Arc::new(RequestSeries {
+        self.sets.push(RequestSeries {
             labels,
             total,
             upstream,
-        }));
+        });
         self.sets.len() - 1
     }
 }
@@ -159,11 +159,11 @@ impl Labels {
 
 impl Buckets {
     /// Counts a duration.
-    pub(super) fn record(&self, duration: Duration) {
-        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    pub(super) fn record(&mut self, duration: Duration) {
+        let nanos = nanos(duration);
         let bucket = BOUNDS_NANOS.partition_point(|bound| *bound < nanos);
-        self.counts[bucket].fetch_add(1, Ordering::Relaxed);
-        self.sum_nanos.fetch_add(nanos, Ordering::Relaxed);
+        self.counts[bucket] += 1;
+        self.sum_nanos = self.sum_nanos.saturating_add(nanos);
     }
 }
 
@@ -173,9 +173,9 @@ impl BucketTotals {
     /// Adds a thread's histogram.
     pub(super) fn add(&mut self, buckets: &Buckets) {
         for (total, count) in self.counts.iter_mut().zip(&buckets.counts) {
-            *total += count.load(Ordering::Relaxed);
+            *total += count;
         }
-        self.sum += buckets.sum_nanos.load(Ordering::Relaxed) as f64 / 1e9;
+        self.sum += buckets.sum_nanos as f64 / 1e9;
     }
 
     /// Everything counted.
@@ -193,11 +193,13 @@ fn known(method: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     #[test]
     fn a_bound_belongs_to_its_own_bucket() {
-        let buckets = Buckets::default();
+        let mut buckets = Buckets::default();
         for nanos in [0, 5_000_000, 5_000_001, 10_000_000_000, 10_000_000_001] {
             buckets.record(Duration::from_nanos(nanos));
         }
@@ -218,6 +220,7 @@ mod tests {
                 method: "POST",
                 status,
                 error: None,
+                ended: Instant::now(),
                 total: Duration::ZERO,
                 upstream: None,
             };

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::drift::accept::{Acceptance, Terms};
 use crate::drift::report::{
@@ -161,6 +161,7 @@ fn metrics(report: Report, busy: bool) -> Metrics {
             method: "POST",
             status: 503,
             error: None,
+            ended: Instant::now(),
             total: Duration::from_millis(20),
             upstream: Some(Duration::from_millis(16)),
         };

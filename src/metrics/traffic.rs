@@ -4,7 +4,7 @@
 //! which holds them for microseconds.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::model::ModelName;
 
 use super::connection::{ConnectionCounters, ConnectionTotals};
-use super::latency::{Leg, Merged, Rolling};
+use super::latency::{self, Leg, Merged, Rolling};
 use super::series::{BucketTotals, Interned, Labels};
 
 /// The traffic of every thread.
@@ -50,7 +50,9 @@ pub struct Observation<'a> {
     /// Why the exchange failed, in a word as in the `driftd-error` header; `client_aborted`,
     /// `upstream_truncated`, `body_timeout` and `shutdown` where no answer of ours said so.
     pub error: Option<&'static str>,
-    /// From the request's head to the end of the response.
+    /// When the response ended.
+    pub ended: Instant,
+    /// From the request's head to then.
     pub total: Duration,
     /// The upstream's share, where it was reached.
     pub upstream: Option<Duration>,
@@ -90,11 +92,18 @@ pub struct Quantiles {
 struct ModelShard {
     /// May be negative in one shard: a request can end on another thread than it began on.
     active: AtomicI64,
-    requests: AtomicU64,
-    errors: AtomicU64,
-    interned: Mutex<Interned>,
+    /// Under one lock: to take another, or to count with atomics, costs more than to count.
+    finished: Mutex<Finished>,
+}
+
+/// The finished requests of one model on one thread.
+#[derive(Debug, Default)]
+struct Finished {
+    requests: u64,
+    errors: u64,
+    interned: Interned,
     /// One per [`Leg`].
-    legs: Mutex<[Rolling; Leg::ALL.len()]>,
+    legs: [Rolling; Leg::ALL.len()],
 }
 
 /// The request histograms of one label set, over all threads.
@@ -139,15 +148,15 @@ impl Traffic {
             return Summary::default();
         }
         let shards = self.shards();
-        let sum = |of: fn(&ModelShard) -> &AtomicU64| {
-            let counts = shards.iter().map(|s| of(&s.models[model]));
-            counts.map(|count| count.load(Ordering::Relaxed)).sum()
+        let sum = |of: fn(&Finished) -> u64| {
+            let counts = shards.iter().map(|s| of(&s.models[model].finished()));
+            counts.sum()
         };
         let legs = Leg::ALL.map(|leg| merged(&shards, model, leg, self.origin.elapsed()));
         let [total, upstream, overhead] = &legs;
         Summary {
-            requests: sum(|shard| &shard.requests),
-            errors: sum(|shard| &shard.errors),
+            requests: sum(|finished| finished.requests),
+            errors: sum(|finished| finished.errors),
             active: active(&shards, model),
             last_minute: total.recent(),
             total: Quantiles::of(total),
@@ -171,9 +180,9 @@ impl Traffic {
     pub(super) fn requests(&self, slot: usize) -> BTreeMap<Labels, RequestTotals> {
         let mut totals: BTreeMap<Labels, RequestTotals> = BTreeMap::new();
         for shard in self.shards() {
-            let list = lock(&shard.models[slot].interned).list();
+            let list = shard.models[slot].finished().interned.list();
             for series in list {
-                let entry = totals.entry(series.labels.clone()).or_default();
+                let entry = totals.entry(series.labels).or_default();
                 entry.total.add(&series.total);
                 entry.upstream.add(&series.upstream);
             }
@@ -212,25 +221,21 @@ impl Shard {
     pub fn finished(&self, observation: &Observation<'_>) {
         let slot = self.slot(observation.model);
         slot.active.fetch_sub(1, Ordering::Relaxed);
-        slot.requests.fetch_add(1, Ordering::Relaxed);
-        if observation.status >= 500 {
-            slot.errors.fetch_add(1, Ordering::Relaxed);
+        let number = latency::number(observation.ended.saturating_duration_since(self.origin));
+        let mut finished = slot.finished();
+        finished.requests += 1;
+        finished.errors += u64::from(observation.status >= 500);
+        let series = finished.interned.series(observation);
+        series.total.record(observation.total);
+        if let Some(upstream) = observation.upstream {
+            series.upstream.record(upstream);
         }
-        {
-            let mut interned = lock(&slot.interned);
-            let series = interned.series(observation);
-            series.total.record(observation.total);
-            if let Some(upstream) = observation.upstream {
-                series.upstream.record(upstream);
-            }
-        }
-        let age = self.origin.elapsed();
-        let mut legs = lock(&slot.legs);
-        legs[Leg::Total as usize].record(observation.total, age);
+        let legs = &mut finished.legs;
+        legs[Leg::Total as usize].record(observation.total, number);
         if let Some(upstream) = observation.upstream {
             let overhead = observation.total.saturating_sub(upstream);
-            legs[Leg::Upstream as usize].record(upstream, age);
-            legs[Leg::Overhead as usize].record(overhead, age);
+            legs[Leg::Upstream as usize].record(upstream, number);
+            legs[Leg::Overhead as usize].record(overhead, number);
         }
     }
 
@@ -242,6 +247,14 @@ impl Shard {
     fn slot(&self, model: Option<usize>) -> &ModelShard {
         let last = self.models.len() - 1;
         &self.models[model.map_or(last, |model| model.min(last))]
+    }
+}
+
+// === impl ModelShard ===
+
+impl ModelShard {
+    fn finished(&self) -> MutexGuard<'_, Finished> {
+        lock(&self.finished)
     }
 }
 
@@ -268,7 +281,7 @@ fn active(shards: &[Arc<Shard>], slot: usize) -> u64 {
 fn merged(shards: &[Arc<Shard>], slot: usize, leg: Leg, age: Duration) -> Merged {
     let mut merged = Merged::new();
     for shard in shards {
-        merged.add(&lock(&shard.models[slot].legs)[leg as usize], age);
+        merged.add(&shard.models[slot].finished().legs[leg as usize], age);
     }
     merged
 }
@@ -293,6 +306,7 @@ mod tests {
             method: "POST",
             status,
             error: None,
+            ended: Instant::now(),
             total: Duration::from_millis(12),
             upstream: Some(Duration::from_millis(10)),
         }

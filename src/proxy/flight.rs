@@ -71,7 +71,8 @@ struct State {
     /// When the exchange turned to its upstream.
     turned: Option<Instant>,
     upstream: Option<Duration>,
-    total: Option<Duration>,
+    /// When the response was over.
+    over: Option<Instant>,
     /// The client broke its request off, or sent a body that is none.
     broken: bool,
     /// The client sent nothing of its body for too long.
@@ -183,7 +184,7 @@ impl Flight {
 
     /// When its response was over, where that is told already.
     pub(super) fn over(&self) -> Option<Instant> {
-        self.state.borrow().total.map(|total| self.begun + total)
+        self.state.borrow().over
     }
 
     /// The upstream's answer goes to the client.
@@ -287,7 +288,7 @@ impl Flight {
     pub(super) fn ended(&self, ending: Ending) {
         let mut state = self.state.borrow_mut();
         let now = Instant::now();
-        state.total = Some(now - self.begun);
+        state.over = Some(now);
         if state.ending.is_none() {
             // An upstream that is not given the whole request cannot give the whole answer.
             let ending = match ending {
@@ -313,18 +314,20 @@ impl Drop for Flight {
         }
         let mut state = std::mem::take(self.state.get_mut());
         let ending = state.ending.unwrap_or(Ending::ClientAborted);
+        let ended = state.over.unwrap_or_else(Instant::now);
         if state.status == 0 {
             state.status = CLIENT_CLOSED;
             state.error = Some(self.worker.abort_cause());
-            state.upstream = state.turned.map(|turned| turned.elapsed());
+            state.upstream = state.turned.map(|turned| ended - turned);
         }
-        let total = state.total.unwrap_or_else(|| self.begun.elapsed());
+        let total = ended - self.begun;
         self.worker.observer.finished(&Observation {
             model: self.model(),
             route: self.route.as_ref().map_or("", |route| &route.path),
             method: self.method.as_str(),
             status: state.status,
             error: state.error,
+            ended,
             total,
             upstream: state.upstream,
         });

@@ -27,6 +27,11 @@ impl Median {
         }
     }
 
+    /// Whether all of its interval is below `value`; without one, whether it is itself.
+    pub(crate) fn below(self, value: f64) -> bool {
+        self.interval.map_or(self.value, |(_, high)| high) < value
+    }
+
     /// Of the ratios of two contestants' rounds.
     pub(crate) fn ratio(ours: &[f64], theirs: &[f64]) -> Self {
         Self::of(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs))

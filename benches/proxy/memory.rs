@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::TcpStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::Findings;
@@ -14,12 +15,19 @@ use crate::peers::upstream;
 use crate::settings::Settings;
 use crate::stall;
 use crate::steady::{Client, requests};
+use crate::wrk::Wrk;
 
 /// Client connections, each with one to the upstream.
 const CONNECTIONS: usize = 1000;
 
 /// What may be resident then, in MB.
 const MOST: f64 = 40.0;
+
+/// Exchanges after which all has its full size: three times what the window keeps.
+const ROWS: u64 = 300_000;
+
+/// What leaving clients may add, in MB: an allocator's noise.
+const GROWTH: f64 = 2.0;
 
 /// Clients that go away each second. Each leaves a port unusable for a minute, and there are
 /// 28,000 of them.
@@ -31,6 +39,7 @@ pub(crate) fn measure(settings: &Settings) -> Result<Findings, String> {
     let model = upstream(folder.path())?;
     let driftd = Driftd::start(settings, Wanted::SMALL, folder.path(), model.address)?;
     connections(&driftd, &mut found)?;
+    fill(&driftd, folder.path(), &mut found)?;
     leaving(settings, &driftd, &mut found)?;
     stall::measure(
         settings,
@@ -72,6 +81,24 @@ fn connections(driftd: &Driftd, found: &mut Findings) -> Result<(), String> {
     Ok(())
 }
 
+/// Fills what the configuration bounds: the window, its cache, the rows under comparison. What grows
+/// afterwards grows for another reason.
+fn fill(driftd: &Driftd, folder: &Path, found: &mut Findings) -> Result<(), String> {
+    let wrk = Wrk::new(folder, &Wanted::SMALL.bodies(|_| 0))?;
+    let mut tap = admin::settled(driftd.admin)?;
+    while tap.captured < ROWS {
+        wrk.load(driftd.address, 16, Duration::from_secs(1))?;
+        tap = admin::settled(driftd.admin)?;
+    }
+    let _ = writeln!(
+        found.text,
+        "After {} exchanges, by which the window was full more than once: {:.1} MB resident.\n",
+        tap.captured,
+        driftd.server.resident()
+    );
+    Ok(())
+}
+
 /// Clients that connect, send a part and go: in the head, in the body, before the answer.
 fn leaving(settings: &Settings, driftd: &Driftd, found: &mut Findings) -> Result<(), String> {
     let seconds = match (settings.options.quick, settings.long) {
@@ -82,11 +109,12 @@ fn leaving(settings: &Settings, driftd: &Driftd, found: &mut Findings) -> Result
     let body = "{\"f1\": 5.1, \"f2\": 4.9, \"f3\": 5.0, \"f4\": 5.2}";
     let request = &requests(&[body.to_owned()])[0];
     let parts = [30, request.len() - body.len() / 2, request.len()];
+    let before = admin::settled(driftd.admin)?;
     let begun = Instant::now();
     let duration = Duration::from_secs(seconds);
-    // A sixth of the time to come to a size.
-    let mut early = 0.0_f64;
-    let (mut late, mut clients) = (0.0_f64, 0_u64);
+    // The most in each sixth of the time.
+    let mut sixths = [0.0_f64; 6];
+    let mut clients = 0_u64;
     while begun.elapsed() < duration {
         let part = parts[(clients % 3) as usize];
         let sent = TcpStream::connect(driftd.address)
@@ -94,29 +122,33 @@ fn leaving(settings: &Settings, driftd: &Driftd, found: &mut Findings) -> Result
         sent.map_err(|error| format!("a client that was to leave: {error}"))?;
         clients += 1;
         if clients.is_multiple_of(50) {
-            let resident = driftd.server.resident();
-            let size = match begun.elapsed() < duration / 6 {
-                true => &mut early,
-                false => &mut late,
-            };
-            *size = size.max(resident);
+            let sixth = begun.elapsed().as_secs_f64() * 6.0 / duration.as_secs_f64();
+            let size = &mut sixths[(sixth as usize).min(5)];
+            *size = size.max(driftd.server.resident());
         }
         let due = begun + Duration::from_secs_f64(clients as f64 / LEAVING);
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
     }
     Client::connect(driftd.address)?.exchange(request)?;
-    let tap = admin::settled(driftd.admin)?;
+    let tap = admin::settled(driftd.admin)?.since(before);
     let _ = writeln!(
         found.text,
         "{clients} clients that left in the head, in the body or before the answer, in {seconds} s: \
-         {early:.1} MB at most in the first sixth, {late:.1} MB after it ({:+.1} MB). {} exchanges offered, {} \
-         captured, {} undecodable, {} dropped.\n",
-        late - early,
+         {} MB at most in each sixth of it ({:+.1} MB). {} exchanges offered, {} captured, {} undecodable, \
+         {} dropped.\n",
+        sixths.map(|size| format!("{size:.1}")).join(", "),
+        sixths[5] - sixths[0],
         tap.offered,
         tap.captured,
         tap.undecodable,
         tap.dropped,
     );
+    if sixths[5] - sixths[0] > GROWTH {
+        found.missed.push(format!(
+            "leaving clients: {:.1} MB more in the last sixth than in the first, not ≤ {GROWTH}",
+            sixths[5] - sixths[0]
+        ));
+    }
     if tap.offered != tap.captured + tap.undecodable + tap.dropped {
         found
             .missed

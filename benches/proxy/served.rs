@@ -114,6 +114,10 @@ impl Observer for Counting {
         self.shard.connections().malformed();
     }
 
+    fn tls_failed(&self) {
+        self.shard.connections().tls_failed();
+    }
+
     fn tunnel_opened(&self) {
         self.shard.connections().tunnel_opened();
     }

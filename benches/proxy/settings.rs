@@ -150,7 +150,7 @@ impl Settings {
         let python = &self.options.python;
         if self.wants(Section::Flask) && !flask::available(python) {
             return Err(format!(
-                "{} cannot import flask and gunicorn: pip install -r benches/requirements.txt, and name the \
+                "{} cannot import flask, gunicorn and sklearn: pip install -r benches/requirements.txt, and name the \
                  interpreter by --python or DRIFTD_BENCH_PYTHON; or name the other sections by --only",
                 python.display()
             ));

@@ -174,6 +174,8 @@ pub trait Observer {
     fn limited(&self, limit: Limit);
     /// What came on a connection is no HTTP request.
     fn malformed(&self);
+    /// A TLS handshake with a client failed.
+    fn tls_failed(&self);
     /// A connection became a tunnel; one [`Observer::tunnel_closed`] follows.
     fn tunnel_opened(&self);
     /// A tunnel is over.

@@ -160,7 +160,7 @@ def process():
             "What went wrong",
             "How often recording was begun anew after a defect, a new reference file could not be used, "
             "and a "
-            "connection brought what was no HTTP request; how often a defect ended a check.",
+            "connection brought what was no HTTP request, or failed at TLS; how often a defect ended a check.",
             [
                 (f"sum(increase(driftd_tap_restarts_total{{{INSTANCE}}}{RATE}))", "recording restarted"),
                 (f"sum(increase(driftd_drift_check_defects_total{{{INSTANCE}}}{RATE}))", "check ended by a defect"),
@@ -169,6 +169,10 @@ def process():
                     "reload failed",
                 ),
                 (f"sum(increase(driftd_proxy_malformed_total{{{INSTANCE}}}{RATE}))", "no HTTP"),
+                (
+                    f"sum(increase(driftd_proxy_tls_handshake_failures_total{{{INSTANCE}}}{RATE}))",
+                    "TLS failed",
+                ),
             ],
             "short",
             width=12,

@@ -432,6 +432,8 @@ impl Observer for Told {
 
     fn malformed(&self) {}
 
+    fn tls_failed(&self) {}
+
     fn tunnel_opened(&self) {}
 
     fn tunnel_closed(&self) {}

@@ -191,6 +191,10 @@ impl Observer for Seen {
         self.shard.connections().malformed();
     }
 
+    fn tls_failed(&self) {
+        self.shard.connections().tls_failed();
+    }
+
     fn tunnel_opened(&self) {
         self.shard.connections().tunnel_opened();
     }

@@ -84,6 +84,8 @@ catalogue! {
         "How often a limit of [proxy] acted.";
     PROXY_MALFORMED: Counter "driftd_proxy_malformed_total" []
         "Connections closed because what came on them was no HTTP request.";
+    PROXY_TLS_FAILURES: Counter "driftd_proxy_tls_handshake_failures_total" []
+        "TLS handshakes of clients that failed: no TLS, no certificate that counts, or ours refused.";
     PROXY_TUNNELS: Gauge "driftd_proxy_tunnels" []
         "Connections switched to another protocol (WebSocket) that are open.";
     PROXY_TUNNEL_BYTES: Counter "driftd_proxy_tunnel_bytes_total" ["direction"]

@@ -14,7 +14,8 @@ pub enum Limit {
     MaxHead,
     /// A request had too many headers: 431.
     MaxHeaders,
-    /// A request's head was not complete in time: 408.
+    /// A request's head was not complete in time, or not the TLS handshake before it: 408 where that can
+    /// be said.
     HeaderTimeout,
     /// A connection was closed because nothing came on it.
     IdleTimeout,
@@ -40,6 +41,7 @@ pub enum Direction {
 pub struct ConnectionCounters {
     limits: [AtomicU64; Limit::ALL.len()],
     malformed: AtomicU64,
+    tls_failed: AtomicU64,
     tunnels: AtomicI64,
     tunnel_bytes: [AtomicU64; Direction::ALL.len()],
 }
@@ -51,6 +53,8 @@ pub(super) struct ConnectionTotals {
     pub(super) limits: [u64; Limit::ALL.len()],
     /// Connections on which something else than HTTP came.
     pub(super) malformed: u64,
+    /// TLS handshakes that failed.
+    pub(super) tls_failed: u64,
     /// Tunnels open now.
     pub(super) tunnels: i64,
     /// One per [`Direction`].
@@ -119,6 +123,11 @@ impl ConnectionCounters {
         self.malformed.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts a TLS handshake that failed.
+    pub fn tls_failed(&self) {
+        self.tls_failed.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Counts a tunnel that opens. Each needs one [`ConnectionCounters::tunnel_closed`].
     pub fn tunnel_opened(&self) {
         self.tunnels.fetch_add(1, Ordering::Relaxed);
@@ -144,6 +153,7 @@ impl ConnectionTotals {
             *total += count.load(Ordering::Relaxed);
         }
         self.malformed += counters.malformed.load(Ordering::Relaxed);
+        self.tls_failed += counters.tls_failed.load(Ordering::Relaxed);
         self.tunnels += counters.tunnels.load(Ordering::Relaxed);
         for (total, count) in self.tunnel_bytes.iter_mut().zip(&counters.tunnel_bytes) {
             *total += count.load(Ordering::Relaxed);

@@ -154,6 +154,9 @@ const SCALARS: &[(Series, Observe)] = &[
     (catalogue::PROXY_MALFORMED, |snapshot, _, observe| {
         observe(&[], snapshot.connections.malformed as f64);
     }),
+    (catalogue::PROXY_TLS_FAILURES, |snapshot, _, observe| {
+        observe(&[], snapshot.connections.tls_failed as f64);
+    }),
     (catalogue::PROXY_TUNNELS, |snapshot, _, observe| {
         observe(&[], snapshot.connections.tunnels as f64);
     }),

@@ -171,6 +171,7 @@ fn metrics(report: Report, busy: bool) -> Metrics {
             let connections = shard.connections();
             connections.limited(Limit::MaxHead);
             connections.malformed();
+            connections.tls_failed();
             connections.tunnel_opened();
             connections.tunnelled(Direction::Request, 10);
         }
@@ -241,6 +242,7 @@ fn what_befalls_connections_is_summed_over_threads() {
         "driftd_proxy_limit_total{limit=\"write_timeout\"} 0",
         "driftd_proxy_limit_total{limit=\"tunnel_timeout\"} 0",
         "driftd_proxy_malformed_total 2",
+        "driftd_proxy_tls_handshake_failures_total 2",
         "driftd_proxy_tunnels 1",
         "driftd_proxy_tunnel_bytes_total{direction=\"request\"} 20",
         "driftd_proxy_tunnel_bytes_total{direction=\"response\"} 0",

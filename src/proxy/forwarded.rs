@@ -40,17 +40,17 @@ impl Peer {
 
     /// Sets the headers of a request whose `Host` is settled and whose hop-by-hop headers are gone.
     pub(super) fn announce(&self, policy: Forwarded, headers: &mut HeaderMap) {
-        match policy {
-            Forwarded::Off => return,
-            Forwarded::Append => {
-                let address = self.appended(headers);
-                headers.insert(FOR, address);
-            }
-            Forwarded::Replace => {
-                remove(headers);
-                headers.insert(FOR, self.address.clone());
+        if policy == Forwarded::Off {
+            return;
+        }
+        remove_misspelt(headers);
+        if policy == Forwarded::Replace {
+            for name in [FOR, PROTO, HOST_BEFORE] {
+                headers.remove(name);
             }
         }
+        let address = self.appended(headers);
+        headers.insert(FOR, address);
         if !headers.contains_key(PROTO) {
             headers.insert(PROTO, self.scheme.clone());
         }
@@ -79,17 +79,25 @@ impl Peer {
     }
 }
 
-/// Removes what claims to be one of ours. CGI and WSGI servers make one variable of names that differ
-/// only in `-` and `_`, so that `X_Forwarded_For` could stand for what driftd says.
-fn remove(headers: &mut HeaderMap) {
-    let ours = |name: &HeaderName| {
+/// Removes what is one of ours but for a `_` in place of a `-`. CGI and WSGI servers make one variable of
+/// both, so that `X_Forwarded_For` could stand for, or behind, what driftd says.
+fn remove_misspelt(headers: &mut HeaderMap) {
+    let misspelt = |name: &HeaderName| {
+        let name = name.as_str();
         [FOR, PROTO, HOST_BEFORE].iter().any(|ours| {
-            let (ours, name) = (ours.as_str().as_bytes(), name.as_str().as_bytes());
-            let same = |(a, b): (&u8, &u8)| a == b || (*a == b'-' && *b == b'_');
-            ours.len() == name.len() && ours.iter().zip(name).all(same)
+            let ours = ours.as_str();
+            let same = |(a, b): (u8, u8)| a == b || (a == b'-' && b == b'_');
+            ours.len() == name.len() && ours != name && ours.bytes().zip(name.bytes()).all(same)
         })
     };
-    let claims: Vec<_> = headers.keys().filter(|name| ours(name)).cloned().collect();
+    if !headers.keys().any(misspelt) {
+        return;
+    }
+    let claims: Vec<_> = headers
+        .keys()
+        .filter(|name| misspelt(name))
+        .cloned()
+        .collect();
     for name in claims {
         headers.remove(name);
     }

@@ -3,7 +3,7 @@
 //! One connection to an upstream carries all exchanges of a thread. Invariant: only a request that
 //! was never handed to a connection goes out on another.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -19,7 +19,7 @@ use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response, Uri, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Mutex;
-use tokio::time;
+use tokio::time::{self, Instant};
 
 use super::Limits;
 use super::answer::Failure;
@@ -49,7 +49,7 @@ const CONNECTION_WINDOW: u32 = 4 << 20;
 /// Bytes held for one body that the peer does not take.
 const SEND_BUFFER: usize = 256 * 1024;
 
-/// How long a peer may take over the answer to a ping. Clients are pinged when they have idled for
+/// How long a peer may take over the answer to a ping. Clients are pinged when they have said nothing for
 /// `idle_timeout`; upstreams, while exchanges wait, after `upstream_ping`.
 const PONG: Duration = Duration::from_secs(20);
 
@@ -66,7 +66,22 @@ pub(super) struct Multiplexed {
 
 /// Runs the streams of a client's connection on this thread, as long as the client takes its answers.
 #[derive(Clone)]
-struct Streams(Rc<Worker>);
+struct Streams {
+    worker: Rc<Worker>,
+    open: Rc<Open>,
+}
+
+/// Streams under way on a client's connection.
+#[derive(Debug)]
+struct Open {
+    count: Cell<usize>,
+    /// When the last one ended, or the connection began.
+    since: Cell<Instant>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct OpenStream(Rc<Open>);
 
 /// Runs the parts of a connection on this thread.
 #[derive(Debug, Clone, Copy)]
@@ -79,7 +94,15 @@ pub(super) async fn serve(client: Rc<Client>, stream: Stream) {
     let service =
         service_fn(move |request| forward::serve(Rc::clone(&serving), request, Begun::default()));
     let limits = &worker.shared.config.limits;
-    let connection = server::Builder::new(Streams(Rc::clone(&worker)))
+    let open = Rc::new(Open {
+        count: Cell::new(0),
+        since: Cell::new(Instant::now()),
+    });
+    let streams = Streams {
+        worker: Rc::clone(&worker),
+        open: Rc::clone(&open),
+    };
+    let connection = server::Builder::new(streams)
         .timer(TokioTimer::new())
         .max_header_list_size(max_head(limits))
         .max_concurrent_streams(MAX_STREAMS)
@@ -88,16 +111,26 @@ pub(super) async fn serve(client: Rc<Client>, stream: Stream) {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
-        // Clients keep their connection while they are there; this finds out.
+        // Whether a client whose streams are silent is still there.
         .keep_alive_interval(limits.idle_timeout)
         .keep_alive_timeout(PONG)
         .serve_connection(TokioIo::new(Lingering::from(stream)), service);
     let mut connection = pin!(connection);
+    let mut timer = pin!(time::sleep_until(open.since.get() + limits.idle_timeout));
     let mut told = false;
     let ended = poll_fn(|cx| {
         client.wake_with(cx.waker());
         let mut polled = connection.as_mut().poll(cx);
-        if polled.is_pending() && worker.is_draining() && !told {
+        let mut idle = false;
+        while !told && !idle && timer.as_mut().poll(cx).is_ready() {
+            let end = open.since() + limits.idle_timeout;
+            idle = end <= Instant::now();
+            timer.as_mut().reset(end);
+        }
+        if polled.is_pending() && (worker.is_draining() || idle) && !told {
+            if idle {
+                worker.observer.limited(Limit::IdleTimeout);
+            }
             told = true;
             // GOAWAY: exchanges under way go on to their end.
             connection.as_mut().graceful_shutdown();
@@ -270,13 +303,40 @@ impl Multiplexed {
     }
 }
 
+// === impl Open ===
+
+impl Open {
+    fn begin(self: &Rc<Self>) -> OpenStream {
+        self.count.set(self.count.get() + 1);
+        OpenStream(Rc::clone(self))
+    }
+
+    /// Since when no stream is under way: only from now on, while one is.
+    fn since(&self) -> Instant {
+        match self.count.get() {
+            0 => self.since.get(),
+            _ => Instant::now(),
+        }
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        let Self(open) = self;
+        open.count.set(open.count.get() - 1);
+        open.since.set(Instant::now());
+    }
+}
+
 // === impl Streams ===
 
 impl<F: Future + 'static> Executor<F> for Streams {
     fn execute(&self, stream: F) {
-        let worker = Rc::clone(&self.0);
+        let worker = Rc::clone(&self.worker);
         let limit = worker.shared.config.limits.write_timeout;
+        let open = Open::begin(&self.open);
         tokio::task::spawn_local(async move {
+            let _open = open;
             // Dropped before its end, a stream is reset.
             let taken = taking::in_time(limit, async move { drop(stream.await) }).await;
             if taken.is_err() {

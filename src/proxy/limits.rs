@@ -14,7 +14,7 @@ pub struct Limits {
     pub max_head: usize,
     /// Most headers of a message; a request with more is answered with 431.
     pub max_headers: usize,
-    /// How long a request's head may take from its first byte on: 408.
+    /// How long a request's head may take from its first byte on: 408. A TLS handshake may take as long.
     pub header_timeout: Duration,
     /// How long a connection may wait for the first byte of a request before it is closed.
     pub idle_timeout: Duration,

@@ -1,6 +1,7 @@
 //! The first bytes of a client's connection: the TLS handshake, and which HTTP it speaks.
 
 use std::future::poll_fn;
+use std::io;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -18,9 +19,6 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Room for the first read: most requests' heads.
 const FIRST_READ: usize = 1024;
-
-/// How long a client may take over the TLS handshake.
-const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// How long a connection that has sent nothing may still begin once the drain has begun: its
 /// request may be on its way.
@@ -42,11 +40,16 @@ pub(super) async fn open(client: &Rc<Client>, plain: Plain) -> Option<Opened> {
         shaken = tls.accept(plain) => match shaken {
             Ok(stream) => stream,
             Err(error) => {
+                // One that just goes, as load balancers do that try the port, says nothing of TLS.
+                if error.kind() != io::ErrorKind::UnexpectedEof {
+                    client.worker.observer.tls_failed();
+                }
                 tracing::debug!(%error, "TLS handshake failed");
                 return None;
             }
         },
-        () = time::sleep(HANDSHAKE) => {
+        () = time::sleep(config.limits.header_timeout) => {
+            client.worker.observer.limited(Limit::HeaderTimeout);
             tracing::debug!("TLS handshake took too long");
             return None;
         }

@@ -44,6 +44,7 @@ pub(super) struct Seen {
     pub(super) truncated: AtomicU64,
     pub(super) limits: [AtomicU64; Limit::ALL.len()],
     pub(super) malformed: AtomicU64,
+    pub(super) tls_failed: AtomicU64,
     pub(super) tunnels: AtomicI64,
     pub(super) tunnel_bytes: [AtomicU64; 2],
     pub(super) finished: Mutex<Vec<Done>>,
@@ -106,6 +107,10 @@ impl Observer for Seen {
 
     fn malformed(&self) {
         self.malformed.fetch_add(1, SeqCst);
+    }
+
+    fn tls_failed(&self) {
+        self.tls_failed.fetch_add(1, SeqCst);
     }
 
     fn tunnel_opened(&self) {

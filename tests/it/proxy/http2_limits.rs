@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::num::NonZeroUsize;
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -187,6 +187,48 @@ fn a_client_that_opens_no_window_is_cut_and_one_that_opens_it_slowly_is_not() {
     }
     assert_eq!(proxy.seen.limits(), limited);
     proxy.finished(2);
+}
+
+/// As browsers and gRPC's clients are, which keep what nobody closes.
+#[test]
+fn a_client_that_answers_pings_and_asks_for_nothing_is_let_go() {
+    const IDLE: Duration = Duration::from_millis(300);
+    let (go_on, waits) = mpsc::channel::<()>();
+    let waits = Mutex::new(waits);
+    let origin = Origin::new(move |mut visit| {
+        visit.request();
+        waits.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+        visit.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    });
+    let mut settings = setup(&origin.url());
+    settings.config.limits.idle_timeout = IDLE;
+    let proxy = settings.run();
+    let mut stream = begun(&proxy);
+    stream.write_all(&frame(HEADERS, 5, 1, REQUEST)).unwrap();
+    let (mut pings, mut answered, mut let_go) = (0, None, None);
+    while let Some((kind, flags, payload)) = next(&mut stream) {
+        match (kind, flags) {
+            (PING_FRAME, 0) => {
+                let pong = frame(PING_FRAME, 1, 0, &payload);
+                stream.write_all(&pong).unwrap();
+                pings += 1;
+                // One comes after each such time. It has waited for its answer: that is not idling.
+                if pings == 3 && let_go.is_none() {
+                    go_on.send(()).unwrap();
+                }
+            }
+            (HEADERS, _) => answered = Some((pings, Instant::now())),
+            (GOAWAY, _) => let_go = let_go.or(Some((Instant::now(), payload[4..8].to_vec()))),
+            _ => {}
+        }
+    }
+    let ((pings, answered), (let_go, reason)) = (answered.unwrap(), let_go.unwrap());
+    assert!(pings >= 3, "{pings}");
+    assert!(let_go - answered > IDLE / 2, "{:?}", let_go - answered);
+    // NO_ERROR.
+    assert_eq!(reason, [0; 4]);
+    assert_eq!(proxy.seen.limits(), [(Limit::IdleTimeout, 1)]);
+    proxy.finished(1);
 }
 
 #[test]

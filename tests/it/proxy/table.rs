@@ -377,6 +377,16 @@ fn the_client_is_announced_as_the_policy_says() {
             config: |config| config.limits.forwarded = Forwarded::Replace,
             ..BLANK
         },
+        Case {
+            name: "append: what CGI would join to it",
+            sent: "GET /predict HTTP/1.1\r\nhost: a\r\nx-request-id: t\r\nx-forwarded-for: 10.0.0.1\r\n\
+                   X_Forwarded_For: 6.6.6.6\r\nx_forwarded_by: me\r\n\r\n",
+            passed: "GET /predict HTTP/1.1\r\nhost: a\r\nx-request-id: t\r\n\
+                     x-forwarded-for: 10.0.0.1, 127.0.0.1\r\nx_forwarded_by: me\r\n\
+                     x-forwarded-proto: http\r\nx-forwarded-host: a\r\n\r\n",
+            config: |config| config.limits.forwarded = Forwarded::Append,
+            ..BLANK
+        },
     ]);
 }
 

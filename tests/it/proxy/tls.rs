@@ -5,8 +5,10 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
+use driftd::metrics::connection::Limit;
 use driftd::proxy::{ClientTls, ServerTls, TlsFiles};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
@@ -14,7 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tempfile::TempDir;
 
-use super::harness::{PATIENCE, Running, setup};
+use super::harness::{PATIENCE, Running, eventually, setup};
 use super::http2::{Grpc, connect, run, whole};
 use super::origin::Origin;
 use super::wire::post;
@@ -246,6 +248,8 @@ fn a_client_certificate_is_asked_for_where_configured() {
     let mut unknown = Secure::connect(&proxy, issued.client(None));
     assert!(unknown.ask().is_err());
     assert_eq!(origin.requests().len(), 1);
+    // Of the two, that without: in TLS 1.3 its client has written before it is told.
+    eventually("the count", || proxy.seen.tls_failed.load(SeqCst) == 1);
 }
 
 #[test]
@@ -253,6 +257,8 @@ fn plain_http_to_a_tls_listener_is_closed_and_harms_nobody() {
     let issued = Issued::new();
     let origin = Origin::always(OK);
     let proxy = secure(&origin.url(), issued.tls());
+    // As a load balancer tries whether the port is open: no failure.
+    drop(proxy.client());
     let mut plain = proxy.client();
     plain.send(&post(b"x"));
     let mut rest = Vec::new();
@@ -260,6 +266,22 @@ fn plain_http_to_a_tls_listener_is_closed_and_harms_nobody() {
     assert!(!rest.starts_with(b"HTTP"));
     let mut known = Secure::connect(&proxy, issued.client(None));
     assert_eq!(known.ask().unwrap(), "HTTP/1.1 200 OK");
+    eventually("the count", || proxy.seen.tls_failed.load(SeqCst) == 1);
+}
+
+#[test]
+fn a_handshake_may_take_as_long_as_a_head() {
+    let issued = Issued::new();
+    let mut settings = setup("http://127.0.0.1:1");
+    settings.config.tls = Some(issued.tls());
+    settings.config.limits.header_timeout = Duration::from_millis(200);
+    let proxy = settings.run();
+    let mut silent = proxy.client();
+    assert!(silent.is_closed());
+    eventually("the count", || {
+        proxy.seen.limits() == [(Limit::HeaderTimeout, 1)]
+    });
+    assert_eq!(proxy.seen.tls_failed.load(SeqCst), 0);
 }
 
 #[test]

@@ -82,6 +82,8 @@ impl Rolling {
         let slot = &mut self.ring[number as usize % INTERVALS];
         match slot {
             Some(interval) if interval.number == number => {}
+            // A response that was over a minute ago, whose request has gone on until now.
+            Some(interval) if interval.number > number => return,
             Some(interval) => {
                 interval.number = number;
                 interval.micros.reset();
@@ -184,6 +186,16 @@ mod tests {
         rolling.record(Duration::from_millis(1), number(Duration::from_secs(61)));
         let now = at(&rolling, 61);
         assert_eq!(now.recent(), 1);
+        assert!(now.quantile(1.0).unwrap() < 0.002);
+    }
+
+    #[test]
+    fn what_comes_a_minute_late_leaves_newer_values_alone() {
+        let mut rolling = Rolling::default();
+        rolling.record(Duration::from_millis(1), 6);
+        rolling.record(Duration::from_secs(7), 0);
+        let now = at(&rolling, 61);
+        assert_eq!((now.recent(), now.count), (1, 2));
         assert!(now.quantile(1.0).unwrap() < 0.002);
     }
 

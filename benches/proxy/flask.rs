@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::Findings;
 use crate::contestant::Driftd;
@@ -48,6 +49,9 @@ const SERVED: [Served; 4] = [
         forest: false,
     },
 ];
+
+/// How long gunicorn's workers may take to load what predicts.
+const LOADING: Duration = Duration::from_secs(60);
 
 /// Who answers; the order is that of the table.
 const BEHIND: [&str; 3] = ["by itself", "behind nginx", "behind driftd"];
@@ -102,7 +106,12 @@ impl Served {
         let addresses = [gunicorn.address, nginx.address, driftd.address];
         let mut rates: [Vec<f64>; BEHIND.len()] = Default::default();
         // It listens before its workers have loaded the model.
-        wrk.load(gunicorn.address, 16, settings.turn)?;
+        let deadline = Instant::now() + LOADING;
+        while wrk.load(gunicorn.address, 16, settings.turn)?.errors > 0 {
+            if Instant::now() > deadline {
+                return Err(format!("gunicorn {} does not answer", self.name));
+            }
+        }
         for round in 0..settings.rounds {
             for turn in 0..BEHIND.len() {
                 let index = (turn + round) % BEHIND.len();

@@ -87,8 +87,12 @@ fn fill(driftd: &Driftd, folder: &Path, found: &mut Findings) -> Result<(), Stri
     let wrk = Wrk::new(folder, &Wanted::SMALL.bodies(|_| 0))?;
     let mut tap = admin::settled(driftd.admin)?;
     while tap.captured < ROWS {
+        let before = tap.captured;
         wrk.load(driftd.address, 16, Duration::from_secs(1))?;
         tap = admin::settled(driftd.admin)?;
+        if tap.captured == before {
+            return Err(format!("nothing is captured: {tap:?}"));
+        }
     }
     let _ = writeln!(
         found.text,

@@ -61,6 +61,7 @@ mod reach;
 mod readiness;
 mod sample;
 mod serve;
+mod stay;
 mod stream;
 mod taking;
 mod tap;

@@ -17,11 +17,11 @@ pub enum Limit {
     /// A request's head was not complete in time, or not the TLS handshake before it: 408 where that can
     /// be said.
     HeaderTimeout,
-    /// A connection was closed because nothing came on it.
+    /// A connection was closed, or on HTTP/2 told to end, because nothing was asked for on it.
     IdleTimeout,
     /// A request's body did not go on: 408, or cut where the answer had begun.
     BodyTimeout,
-    /// A client took nothing of its answer: cut.
+    /// A client took nothing of its answer, or of what HTTP/2 still had for it: cut.
     WriteTimeout,
     /// Nothing passed through a tunnel: cut.
     TunnelTimeout,

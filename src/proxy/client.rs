@@ -17,6 +17,7 @@ use super::deadlines::{Deadlines, Due};
 use super::forward;
 use super::forwarded::Peer;
 use super::framing::Framing;
+use super::stay::Stay;
 use super::tunnel::Tunnel;
 use super::worker::Worker;
 use crate::metrics::connection::Limit;
@@ -29,6 +30,8 @@ pub(super) struct Client {
     pub(super) worker: Rc<Worker>,
     pub(super) peer: Peer,
     pub(super) deadlines: Rc<Deadlines>,
+    /// How long it may stay if it speaks HTTP/2.
+    pub(super) stay: Rc<Stay>,
     /// Where its HTTP/1 requests begin and end.
     pub(super) framing: Rc<RefCell<Framing>>,
     /// What the connection becomes when the exchange under way is over.
@@ -49,6 +52,7 @@ impl Client {
             worker: Rc::clone(worker),
             peer,
             deadlines: Rc::new(Deadlines::new(&worker.shared.config.limits)),
+            stay: Rc::new(Stay::new(&worker.shared.config.limits)),
             framing: Rc::default(),
             tunnel: Cell::new(None),
             number,

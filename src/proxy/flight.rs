@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use hyper::header::HeaderValue;
 use hyper::http::{request, response};
-use hyper::{HeaderMap, Method, StatusCode};
+use hyper::{HeaderMap, Method, StatusCode, Version};
 
 use super::capture::Capture;
 use super::client::Client;
@@ -20,6 +20,7 @@ use super::header;
 use super::http2;
 use super::identity;
 use super::limits::Limits;
+use super::stay::Staying;
 use super::tap::Permit;
 use super::worker::Worker;
 use crate::exchange::{CapturedHeaders, DropReason, Ending, Exchange, Outcome};
@@ -43,6 +44,8 @@ pub(super) struct Flight {
     worker: Rc<Worker>,
     /// Those of the client's connection.
     deadlines: Rc<Deadlines>,
+    /// Keeps the client's connection, where that speaks HTTP/2.
+    _staying: Option<Staying>,
     /// There was room for it beside all others under way.
     admitted: bool,
     /// It is a gRPC call.
@@ -119,6 +122,7 @@ impl Flight {
         Rc::new(Self {
             worker: Rc::clone(worker),
             deadlines: Rc::clone(&client.deadlines),
+            _staying: (head.version == Version::HTTP_2).then(|| client.stay.begin()),
             admitted,
             grpc: http2::is_grpc(head.version, &head.headers),
             route,
@@ -318,9 +322,11 @@ impl Drop for Flight {
         if state.status == 0 {
             state.status = CLIENT_CLOSED;
             state.error = Some(self.worker.abort_cause());
-            state.upstream = state.turned.map(|turned| ended - turned);
+            state.upstream = state
+                .turned
+                .map(|turned| ended.saturating_duration_since(turned));
         }
-        let total = ended - self.begun;
+        let total = ended.saturating_duration_since(self.begun);
         self.worker.observer.finished(&Observation {
             model: self.model(),
             route: self.route.as_ref().map_or("", |route| &route.path),

@@ -3,10 +3,11 @@
 //! One connection to an upstream carries all exchanges of a thread. Invariant: only a request that
 //! was never handed to a connection goes out on another.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -29,6 +30,7 @@ use super::flight::Flight;
 use super::forward::{self, Attempt};
 use super::framing::Begun;
 use super::lingering::Lingering;
+use super::stay::Due;
 use super::stream::Stream;
 use super::taking;
 use super::worker::Worker;
@@ -66,22 +68,7 @@ pub(super) struct Multiplexed {
 
 /// Runs the streams of a client's connection on this thread, as long as the client takes its answers.
 #[derive(Clone)]
-struct Streams {
-    worker: Rc<Worker>,
-    open: Rc<Open>,
-}
-
-/// Streams under way on a client's connection.
-#[derive(Debug)]
-struct Open {
-    count: Cell<usize>,
-    /// When the last one ended, or the connection began.
-    since: Cell<Instant>,
-}
-
-/// One of them.
-#[derive(Debug)]
-struct OpenStream(Rc<Open>);
+struct Streams(Rc<Worker>);
 
 /// Runs the parts of a connection on this thread.
 #[derive(Debug, Clone, Copy)]
@@ -94,15 +81,9 @@ pub(super) async fn serve(client: Rc<Client>, stream: Stream) {
     let service =
         service_fn(move |request| forward::serve(Rc::clone(&serving), request, Begun::default()));
     let limits = &worker.shared.config.limits;
-    let open = Rc::new(Open {
-        count: Cell::new(0),
-        since: Cell::new(Instant::now()),
-    });
-    let streams = Streams {
-        worker: Rc::clone(&worker),
-        open: Rc::clone(&open),
-    };
-    let connection = server::Builder::new(streams)
+    let stay = &client.stay;
+    let io = Lingering::new(stream, Rc::clone(stay));
+    let connection = server::Builder::new(Streams(Rc::clone(&worker)))
         .timer(TokioTimer::new())
         .max_header_list_size(max_head(limits))
         .max_concurrent_streams(MAX_STREAMS)
@@ -114,31 +95,41 @@ pub(super) async fn serve(client: Rc<Client>, stream: Stream) {
         // Whether a client whose streams are silent is still there.
         .keep_alive_interval(limits.idle_timeout)
         .keep_alive_timeout(PONG)
-        .serve_connection(TokioIo::new(Lingering::from(stream)), service);
+        .serve_connection(TokioIo::new(io), service);
     let mut connection = pin!(connection);
-    let mut timer = pin!(time::sleep_until(open.since.get() + limits.idle_timeout));
-    let mut told = false;
+    let mut timer = pin!(time::sleep_until(stay.since() + limits.idle_timeout));
     let ended = poll_fn(|cx| {
         client.wake_with(cx.waker());
-        let mut polled = connection.as_mut().poll(cx);
-        let mut idle = false;
-        while !told && !idle && timer.as_mut().poll(cx).is_ready() {
-            let end = open.since() + limits.idle_timeout;
-            idle = end <= Instant::now();
+        let mut polled = connection.as_mut().poll(cx).map(Some);
+        let mut leaves = worker.is_draining();
+        if let Some(end) = stay.end().filter(|end| *end < timer.deadline()) {
             timer.as_mut().reset(end);
         }
-        if polled.is_pending() && (worker.is_draining() || idle) && !told {
-            if idle {
-                worker.observer.limited(Limit::IdleTimeout);
-            }
-            told = true;
+        while polled.is_pending() && timer.as_mut().poll(cx).is_ready() {
+            let now = Instant::now();
+            let next = match stay.due(now) {
+                Due::Later(next) => next,
+                Due::Idle => {
+                    worker.observer.limited(Limit::IdleTimeout);
+                    leaves = true;
+                    now + limits.write_timeout
+                }
+                Due::Cut => {
+                    worker.observer.limited(Limit::WriteTimeout);
+                    return Poll::Ready(None);
+                }
+            };
+            timer.as_mut().reset(next);
+        }
+        if polled.is_pending() && leaves && !stay.is_told() {
+            stay.tell();
             // GOAWAY: exchanges under way go on to their end.
             connection.as_mut().graceful_shutdown();
-            polled = connection.as_mut().poll(cx);
+            polled = connection.as_mut().poll(cx).map(Some);
         }
         polled
     });
-    if let Err(error) = ended.await {
+    if let Some(Err(error)) = ended.await {
         tracing::debug!(%error, "Client connection ended");
     }
 }
@@ -303,40 +294,13 @@ impl Multiplexed {
     }
 }
 
-// === impl Open ===
-
-impl Open {
-    fn begin(self: &Rc<Self>) -> OpenStream {
-        self.count.set(self.count.get() + 1);
-        OpenStream(Rc::clone(self))
-    }
-
-    /// Since when no stream is under way: only from now on, while one is.
-    fn since(&self) -> Instant {
-        match self.count.get() {
-            0 => self.since.get(),
-            _ => Instant::now(),
-        }
-    }
-}
-
-impl Drop for OpenStream {
-    fn drop(&mut self) {
-        let Self(open) = self;
-        open.count.set(open.count.get() - 1);
-        open.since.set(Instant::now());
-    }
-}
-
 // === impl Streams ===
 
 impl<F: Future + 'static> Executor<F> for Streams {
     fn execute(&self, stream: F) {
-        let worker = Rc::clone(&self.worker);
+        let worker = Rc::clone(&self.0);
         let limit = worker.shared.config.limits.write_timeout;
-        let open = Open::begin(&self.open);
         tokio::task::spawn_local(async move {
-            let _open = open;
             // Dropped before its end, a stream is reset.
             let taken = taking::in_time(limit, async move { drop(stream.await) }).await;
             if taken.is_err() {

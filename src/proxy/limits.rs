@@ -16,13 +16,15 @@ pub struct Limits {
     pub max_headers: usize,
     /// How long a request's head may take from its first byte on: 408. A TLS handshake may take as long.
     pub header_timeout: Duration,
-    /// How long a connection may wait for the first byte of a request before it is closed.
+    /// How long a connection may wait for the first byte of a request before it is closed; on HTTP/2, how
+    /// long it may have no exchange before it gets GOAWAY.
     pub idle_timeout: Duration,
     /// How long a client may send nothing of a body that is waited for: 408, or cut where the
     /// answer has begun.
     pub body_timeout: Duration,
     /// How long a client may take nothing of its answer before it is cut. As with other servers,
-    /// it takes something when the system has room for more of the answer.
+    /// it takes something when the system has room for more of the answer. After GOAWAY, how long a
+    /// connection without exchanges may take to end.
     pub write_timeout: Duration,
     /// How long no byte may pass through a tunnel, either way, before it is cut. `None`: for ever.
     pub tunnel_timeout: Option<Duration>,

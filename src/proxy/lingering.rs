@@ -1,16 +1,20 @@
-//! Closing a connection so that its peer gets all that was sent.
+//! A client's socket that speaks HTTP/2: tells the connection's [`Stay`] what the client takes, and closes so
+//! that it gets all that was sent.
 //!
 //! A socket that is closed with something unread in it is reset, and what the kernel has not sent by
 //! then is lost: the end of an answer, or the GOAWAY that says why it ends.
 
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use rustix::net::sockopt::set_socket_linger;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use super::stay::Stay;
 use super::stream::Stream;
 
 /// How long the peer may take to read the rest and close its side.
@@ -20,14 +24,18 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Lingering {
     stream: Stream,
+    stay: Rc<Stay>,
     /// Set once our side is shut down.
     until: Option<Pin<Box<Sleep>>>,
 }
 
-impl From<Stream> for Lingering {
-    fn from(stream: Stream) -> Self {
+// === impl Lingering ===
+
+impl Lingering {
+    pub(super) fn new(stream: Stream, stay: Rc<Stay>) -> Self {
         Self {
             stream,
+            stay,
             until: None,
         }
     }
@@ -49,15 +57,22 @@ impl AsyncWrite for Lingering {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.stay.written(polled.is_ready());
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        if !self.stream.is_plain() {
+            // TLS takes more than its client does.
+            self.stay.written(polled.is_ready());
+        }
+        polled
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, until } = self.get_mut();
+        let Self { stream, until, .. } = self.get_mut();
         let until = match until {
             Some(until) => until,
             None => {
@@ -84,10 +99,22 @@ impl AsyncWrite for Lingering {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.stay.written(polled.is_ready());
+        polled
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        if self.stay.is_cut() {
+            // Else the kernel would go on offering the client what it does not take. A socket that cannot be
+            // told is closed as ever.
+            let _ = set_socket_linger(&self.stream, Some(Duration::ZERO));
+        }
     }
 }

@@ -40,8 +40,8 @@ pub(super) async fn open(client: &Rc<Client>, plain: Plain) -> Option<Opened> {
         shaken = tls.accept(plain) => match shaken {
             Ok(stream) => stream,
             Err(error) => {
-                // One that just goes, as load balancers do that try the port, says nothing of TLS.
-                if error.kind() != io::ErrorKind::UnexpectedEof {
+                // One that just goes, or resets, as load balancers do that try the port, says nothing of TLS.
+                if error.kind() == io::ErrorKind::InvalidData {
                     client.worker.observer.tls_failed();
                 }
                 tracing::debug!(%error, "TLS handshake failed");

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use driftd::metrics::connection::Limit;
 use driftd::proxy::{ClientTls, ServerTls, TlsFiles};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustix::net::sockopt::set_socket_linger;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -256,9 +257,12 @@ fn a_client_certificate_is_asked_for_where_configured() {
 fn plain_http_to_a_tls_listener_is_closed_and_harms_nobody() {
     let issued = Issued::new();
     let origin = Origin::always(OK);
-    let proxy = secure(&origin.url(), issued.tls());
-    // As a load balancer tries whether the port is open: no failure.
+    let mut proxy = secure(&origin.url(), issued.tls());
+    // As load balancers try whether the port is open: no failure.
     drop(proxy.client());
+    let probe = proxy.client();
+    set_socket_linger(&probe.stream, Some(Duration::ZERO)).unwrap();
+    drop(probe);
     let mut plain = proxy.client();
     plain.send(&post(b"x"));
     let mut rest = Vec::new();
@@ -266,7 +270,10 @@ fn plain_http_to_a_tls_listener_is_closed_and_harms_nobody() {
     assert!(!rest.starts_with(b"HTTP"));
     let mut known = Secure::connect(&proxy, issued.client(None));
     assert_eq!(known.ask().unwrap(), "HTTP/1.1 200 OK");
-    eventually("the count", || proxy.seen.tls_failed.load(SeqCst) == 1);
+    drop(known);
+    // Nothing is counted any more once all connections have ended.
+    proxy.shut_down();
+    assert_eq!(proxy.seen.tls_failed.load(SeqCst), 1);
 }
 
 #[test]
@@ -276,8 +283,10 @@ fn a_handshake_may_take_as_long_as_a_head() {
     settings.config.tls = Some(issued.tls());
     settings.config.limits.header_timeout = Duration::from_millis(200);
     let proxy = settings.run();
+    let begun = Instant::now();
     let mut silent = proxy.client();
     assert!(silent.is_closed());
+    assert!(begun.elapsed() >= Duration::from_millis(200));
     eventually("the count", || {
         proxy.seen.limits() == [(Limit::HeaderTimeout, 1)]
     });

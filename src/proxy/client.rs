@@ -151,6 +151,8 @@ impl Client {
         self.deadlines.watch();
         let mut serving = pin!(serving);
         let mut timer = pin!(time::sleep_until(self.deadlines.next()));
+        // It wakes this task once it has been polled; that again and again costs more than to look.
+        let mut armed = false;
         std::future::poll_fn(|cx: &mut Context<'_>| {
             self.wake_with(cx.waker());
             if serving.as_mut().poll(cx).is_ready() {
@@ -163,6 +165,10 @@ impl Client {
             let next = self.deadlines.next();
             if next < timer.deadline() {
                 timer.as_mut().reset(next);
+                armed = false;
+            }
+            if armed && !timer.is_elapsed() {
+                return Poll::Pending;
             }
             while timer.as_mut().poll(cx).is_ready() {
                 let next = match self.deadlines.due(Instant::now()) {
@@ -178,6 +184,7 @@ impl Client {
                 };
                 timer.as_mut().reset(next);
             }
+            armed = true;
             Poll::Pending
         })
         .await

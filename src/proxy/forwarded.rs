@@ -9,6 +9,17 @@ const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const HOST_BEFORE: HeaderName = HeaderName::from_static("x-forwarded-host");
 
+const OURS: [HeaderName; 3] = [FOR, PROTO, HOST_BEFORE];
+
+/// What a request says of these already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Claims {
+    address: bool,
+    scheme: bool,
+    host: bool,
+    misspelt: bool,
+}
+
 /// Who is at the other end of a client connection.
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -43,18 +54,23 @@ impl Peer {
         if policy == Forwarded::Off {
             return;
         }
-        remove_misspelt(headers);
-        if policy == Forwarded::Replace {
-            for name in [FOR, PROTO, HOST_BEFORE] {
-                headers.remove(name);
-            }
+        let mut claims = Claims::of(headers);
+        if claims.misspelt {
+            remove(headers, is_misspelt);
         }
-        let address = self.appended(headers);
+        if policy == Forwarded::Replace && claims != Claims::default() {
+            remove(headers, |name| OURS.contains(name));
+            claims = Claims::default();
+        }
+        let address = match claims.address {
+            true => self.appended(headers),
+            false => self.address.clone(),
+        };
         headers.insert(FOR, address);
-        if !headers.contains_key(PROTO) {
+        if !claims.scheme {
             headers.insert(PROTO, self.scheme.clone());
         }
-        if !headers.contains_key(HOST_BEFORE)
+        if !claims.host
             && let Some(host) = headers.get(HOST).cloned()
         {
             headers.insert(HOST_BEFORE, host);
@@ -63,9 +79,6 @@ impl Peer {
 
     /// All lines of `X-Forwarded-For` as one, with the client's address behind them.
     fn appended(&self, headers: &HeaderMap) -> HeaderValue {
-        if !headers.contains_key(FOR) {
-            return self.address.clone();
-        }
         let mut list = Vec::new();
         for line in headers.get_all(FOR) {
             let line = line.as_bytes().trim_ascii();
@@ -79,26 +92,41 @@ impl Peer {
     }
 }
 
-/// Removes what is one of ours but for a `_` in place of a `-`. CGI and WSGI servers make one variable of
-/// both, so that `X_Forwarded_For` could stand for, or behind, what driftd says.
-fn remove_misspelt(headers: &mut HeaderMap) {
-    let misspelt = |name: &HeaderName| {
-        let name = name.as_str();
-        [FOR, PROTO, HOST_BEFORE].iter().any(|ours| {
-            let ours = ours.as_str();
-            let same = |(a, b): (u8, u8)| a == b || (a == b'-' && b == b'_');
-            ours.len() == name.len() && ours != name && ours.bytes().zip(name.bytes()).all(same)
-        })
-    };
-    if !headers.keys().any(misspelt) {
-        return;
+// === impl Claims ===
+
+impl Claims {
+    /// One look over what is there costs less than one for each name.
+    fn of(headers: &HeaderMap) -> Self {
+        let mut claims = Self::default();
+        for name in headers.keys().filter(|name| has_our_length(name)) {
+            claims.address |= *name == FOR;
+            claims.scheme |= *name == PROTO;
+            claims.host |= *name == HOST_BEFORE;
+            claims.misspelt |= is_misspelt(name);
+        }
+        claims
     }
-    let claims: Vec<_> = headers
-        .keys()
-        .filter(|name| misspelt(name))
-        .cloned()
-        .collect();
-    for name in claims {
+}
+
+fn has_our_length(name: &HeaderName) -> bool {
+    let length = name.as_str().len();
+    OURS.iter().any(|ours| ours.as_str().len() == length)
+}
+
+/// Whether it is one of ours but for a `_` in place of a `-`. CGI and WSGI servers make one variable of both,
+/// so that `X_Forwarded_For` could stand for, or behind, what driftd says.
+fn is_misspelt(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    OURS.iter().any(|ours| {
+        let ours = ours.as_str();
+        let same = |(a, b): (u8, u8)| a == b || (a == b'-' && b == b'_');
+        ours.len() == name.len() && ours != name && ours.bytes().zip(name.bytes()).all(same)
+    })
+}
+
+fn remove(headers: &mut HeaderMap, which: impl Fn(&HeaderName) -> bool) {
+    let names: Vec<_> = headers.keys().filter(|name| which(name)).cloned().collect();
+    for name in names {
         headers.remove(name);
     }
 }

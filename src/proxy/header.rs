@@ -117,8 +117,7 @@ pub(super) fn for_upstream(
     host: impl FnOnce() -> HeaderValue,
 ) {
     let headers = &mut head.headers;
-    let trailers = accepts_trailers(headers);
-    strip(headers);
+    let trailers = strip(headers);
     // hyper answers 100 to the client as soon as the body is first asked for.
     headers.remove(EXPECT);
     if trailers {
@@ -177,8 +176,9 @@ pub(super) fn encoding(headers: &HeaderMap) -> Box<str> {
     codings[..kept].into()
 }
 
-/// Removes what `Connection` names, on all its lines, and every other header of one hop.
-fn strip(headers: &mut HeaderMap) {
+/// Removes what `Connection` names, on all its lines, and every other header of one hop. Whether `TE` took
+/// trailers.
+fn strip(headers: &mut HeaderMap) -> bool {
     // Most heads hold few of them or none: one look over what is there costs less than one for each.
     let (mut connection, mut hops) = (false, 0_u16);
     for name in headers.keys() {
@@ -187,6 +187,7 @@ fn strip(headers: &mut HeaderMap) {
             hops |= 1 << at;
         }
     }
+    let trailers = hops != 0 && accepts_trailers(headers);
     if connection {
         let named: Vec<_> = tokens(headers, &CONNECTION)
             .filter(|token| {
@@ -206,6 +207,7 @@ fn strip(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
+    trailers
 }
 
 fn is_upgrade(token: &[u8]) -> bool {

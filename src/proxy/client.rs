@@ -9,6 +9,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
+use tokio::task::coop;
 use tokio::time::{self, Instant};
 
 use super::Limits;
@@ -184,7 +185,8 @@ impl Client {
                 };
                 timer.as_mut().reset(next);
             }
-            armed = true;
+            // A task that has had its turn is refused before the timer knows of it.
+            armed = coop::has_budget_remaining();
             Poll::Pending
         })
         .await

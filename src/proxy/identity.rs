@@ -19,8 +19,9 @@ const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Longest id taken from a client; a longer one is not an id but an attack on what stores it.
 const MAX_ID: usize = 200;
 
-/// Ids whose texts share an allocation: each goes into two heads, and would be shared by one of its own.
-const AT_ONCE: usize = 64;
+/// Ids whose texts share an allocation: each goes into two heads, and would be shared by one of its own. Few, as
+/// HTTP/2 keeps some in its tables and with them their neighbours.
+const AT_ONCE: usize = 16;
 
 /// Makes the ids of one thread, without a system call or a lock.
 #[derive(Debug)]

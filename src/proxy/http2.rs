@@ -82,6 +82,7 @@ pub(super) async fn serve(client: Rc<Client>, stream: Stream) {
         service_fn(move |request| forward::serve(Rc::clone(&serving), request, Begun::default()));
     let limits = &worker.shared.config.limits;
     let stay = &client.stay;
+    stay.begun();
     let io = Lingering::new(stream, Rc::clone(stay));
     let connection = server::Builder::new(Streams(Rc::clone(&worker)))
         .timer(TokioTimer::new())
@@ -97,7 +98,7 @@ pub(super) async fn serve(client: Rc<Client>, stream: Stream) {
         .keep_alive_timeout(PONG)
         .serve_connection(TokioIo::new(io), service);
     let mut connection = pin!(connection);
-    let mut timer = pin!(time::sleep_until(stay.since() + limits.idle_timeout));
+    let mut timer = pin!(time::sleep(limits.idle_timeout));
     let ended = poll_fn(|cx| {
         client.wake_with(cx.waker());
         let mut polled = connection.as_mut().poll(cx).map(Some);
@@ -126,6 +127,8 @@ pub(super) async fn serve(client: Rc<Client>, stream: Stream) {
             // GOAWAY: exchanges under way go on to their end.
             connection.as_mut().graceful_shutdown();
             polled = connection.as_mut().poll(cx).map(Some);
+            // What is due now may be due before the timer ends.
+            cx.waker().wake_by_ref();
         }
         polled
     });

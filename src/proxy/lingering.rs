@@ -39,6 +39,14 @@ impl Lingering {
             until: None,
         }
     }
+
+    /// Tells of what was written, or was not.
+    fn wrote(&self, polled: &Poll<io::Result<usize>>) {
+        self.stay.written(polled.is_ready());
+        if let Poll::Ready(Ok(bytes)) = polled {
+            self.stay.took(*bytes);
+        }
+    }
 }
 
 impl AsyncRead for Lingering {
@@ -58,25 +66,33 @@ impl AsyncWrite for Lingering {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.stay.written(polled.is_ready());
+        self.wrote(&polled);
         polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(cx);
         if !self.stream.is_plain() {
-            // TLS takes more than its client does.
+            // TLS takes up to 64 KiB more than its client does.
             self.stay.written(polled.is_ready());
         }
         polled
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, until, .. } = self.get_mut();
+        let Self {
+            stream,
+            stay,
+            until,
+        } = self.get_mut();
         let until = match until {
             Some(until) => until,
             None => {
-                ready!(Pin::new(&mut *stream).poll_shutdown(cx))?;
+                let polled = Pin::new(&mut *stream).poll_shutdown(cx);
+                if polled.is_pending() {
+                    stay.written(false);
+                }
+                ready!(polled)?;
                 until.insert(Box::pin(sleep(PATIENCE)))
             }
         };
@@ -100,7 +116,7 @@ impl AsyncWrite for Lingering {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.stay.written(polled.is_ready());
+        self.wrote(&polled);
         polled
     }
 

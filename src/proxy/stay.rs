@@ -12,6 +12,9 @@ use tokio::time::Instant;
 
 use super::limits::Limits;
 
+/// Bytes written at once that are part of an answer.
+const PART: usize = 512;
+
 /// What keeps a connection.
 #[derive(Debug)]
 pub(super) struct Stay {
@@ -19,13 +22,14 @@ pub(super) struct Stay {
     write: Duration,
     /// Exchanges of which the request or the response is not over.
     exchanges: Cell<usize>,
-    /// When the last of them was over, or the connection began.
+    /// When the last of them was over, or HTTP/2 began, or the client last took a part of an answer: of one
+    /// that is over here much may have to be written still.
     since: Cell<Instant>,
     /// Since when the client has taken nothing of what is to be written.
     stalled: Cell<Option<Instant>>,
     /// When the client was told that the connection ends.
     told: Cell<Option<Instant>>,
-    /// The client is given up.
+    /// The client takes nothing, and is given up.
     cut: Cell<bool>,
 }
 
@@ -40,7 +44,7 @@ pub(super) enum Due {
     Later(Instant),
     /// The connection has idled: its client is to be told.
     Idle,
-    /// The client takes nothing: the connection is to be cut.
+    /// The client takes nothing, or does not go: the connection is to be cut.
     Cut,
 }
 
@@ -60,15 +64,22 @@ impl Stay {
         }
     }
 
-    /// When its last exchange was over, or it began.
-    pub(super) fn since(&self) -> Instant {
-        self.since.get()
+    /// HTTP/2 begins, after what went before: the TLS handshake, and the wait for the first byte.
+    pub(super) fn begun(&self) {
+        self.since.set(Instant::now());
     }
 
     /// An exchange begins; it is over when what is returned is dropped.
     pub(super) fn begin(self: &Rc<Self>) -> Staying {
         self.exchanges.set(self.exchanges.get() + 1);
         Staying(Rc::clone(self))
+    }
+
+    /// So many bytes were taken at once. Pings and their like do not count: they say nothing of answers.
+    pub(super) fn took(&self, bytes: usize) {
+        if bytes >= PART {
+            self.since.set(Instant::now());
+        }
     }
 
     /// The client took something of what is to be written, or took nothing.
@@ -90,7 +101,7 @@ impl Stay {
         self.told.get().is_some()
     }
 
-    /// Whether the client was given up, so that what it has not taken is not offered any longer.
+    /// Whether the client took nothing until it was given up: what there is for it is not offered any longer.
     pub(super) fn is_cut(&self) -> bool {
         self.cut.get()
     }
@@ -115,11 +126,13 @@ impl Stay {
             None => return Due::Later(now + self.idle.min(self.write)),
         };
         let stalled = self.stalled.get().map(|since| since + self.write);
-        if stalled == Some(end) || self.is_told() {
+        if stalled == Some(end) {
             self.cut.set(true);
-            return Due::Cut;
         }
-        Due::Idle
+        match self.cut.get() || self.is_told() {
+            true => Due::Cut,
+            false => Due::Idle,
+        }
     }
 }
 
@@ -174,7 +187,19 @@ mod tests {
         drop(one);
         assert!(stay.end().unwrap() < later);
         assert_eq!(stay.due(later), Due::Cut);
-        assert!(stay.is_cut());
+        // What the system has of its answers may still reach it.
+        assert!(!stay.is_cut());
+    }
+
+    #[test]
+    fn a_client_that_takes_parts_of_its_answers_does_not_idle_and_one_that_takes_pings_does() {
+        let stay = stay();
+        let began = Instant::now() - 74 * SECOND;
+        stay.since.set(began);
+        stay.took(17);
+        assert_eq!(stay.end(), Some(began + 75 * SECOND));
+        stay.took(16_384);
+        assert!(stay.end().unwrap() > began + 100 * SECOND);
     }
 
     #[test]
@@ -188,5 +213,6 @@ mod tests {
         let end = stay.end().unwrap();
         assert_eq!(stay.due(end - SECOND), Due::Later(end));
         assert_eq!(stay.due(end), Due::Cut);
+        assert!(stay.is_cut());
     }
 }

@@ -232,6 +232,23 @@ fn a_client_that_answers_pings_and_asks_for_nothing_is_let_go() {
     proxy.finished(1);
 }
 
+/// What the TLS handshake takes, or a client before its first byte, is none of HTTP/2's time.
+#[test]
+fn a_client_idles_from_the_beginning_of_http2_on() {
+    const IDLE: Duration = Duration::from_secs(1);
+    let mut settings = setup("http://127.0.0.1:1");
+    settings.config.limits.idle_timeout = IDLE;
+    let proxy = settings.run();
+    let mut stream = TcpStream::connect(proxy.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    thread::sleep(IDLE * 3 / 4);
+    let began = Instant::now();
+    stream.write_all(PREFACE).unwrap();
+    stream.write_all(&frame(SETTINGS, 0, 0, &[])).unwrap();
+    until(&mut stream, GOAWAY);
+    assert!(began.elapsed() >= IDLE, "{:?}", began.elapsed());
+}
+
 /// The answer to an upload may be over before the upload is.
 #[test]
 fn a_client_whose_upload_goes_on_after_its_answer_is_not_idle() {
@@ -239,9 +256,9 @@ fn a_client_whose_upload_goes_on_after_its_answer_is_not_idle() {
     let (end, ended) = mpsc::channel();
     let end = Mutex::new(end);
     let origin = Origin::new(move |mut visit| {
+        visit.peer.until(b"\r\n\r\n");
         visit.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
-        let request = visit.request();
-        let body = request.map(|request| request.body);
+        let body = visit.peer.until(b"0\r\n\r\n");
         end.lock().unwrap().send(body).unwrap();
     });
     let mut settings = setup(&origin.url());
@@ -268,7 +285,7 @@ fn a_client_whose_upload_goes_on_after_its_answer_is_not_idle() {
         }
     }
     let body = ended.recv_timeout(PATIENCE).unwrap();
-    assert_eq!(body.as_deref(), Some(&b"one two"[..]));
+    assert_eq!(body, b"4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n");
 }
 
 /// All that is left are pings, and the end of an answer for which it opens no window.
@@ -313,11 +330,7 @@ fn a_client_that_reads_nothing_is_cut() {
     settings.config.limits.write_timeout = Duration::from_millis(300);
     let proxy = settings.run();
     let mut stream = begun(&proxy);
-    // INITIAL_WINDOW_SIZE, and as much for the connection: only the socket can be full.
-    let window = [0, 4, 0x7f, 0xff, 0xff, 0xff];
-    stream.write_all(&frame(SETTINGS, 0, 0, &window)).unwrap();
-    let more = frame(WINDOW_UPDATE, 0, 0, &0x7000_0000_u32.to_be_bytes());
-    stream.write_all(&more).unwrap();
+    open_windows(&mut stream);
     stream.write_all(&frame(HEADERS, 5, 1, REQUEST)).unwrap();
     eventually("the reset", || stream.take_error().unwrap().is_some());
     assert!(
@@ -325,6 +338,53 @@ fn a_client_that_reads_nothing_is_cut() {
         "{:?}",
         proxy.seen.limits()
     );
+}
+
+/// Its exchanges are over long before it has their answers.
+#[test]
+fn a_client_that_reads_slowly_gets_all_of_its_answers() {
+    const LIMIT: Duration = Duration::from_secs(1);
+    const STREAMS: usize = 64;
+    const LENGTH: usize = 256 * 1024;
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n");
+    let origin = Origin::always([answer.as_bytes(), &vec![7; LENGTH]].concat());
+    let mut settings = setup(&origin.url());
+    settings.config.limits.idle_timeout = LIMIT;
+    settings.config.limits.write_timeout = LIMIT;
+    let proxy = settings.run();
+    let mut stream = begun(&proxy);
+    open_windows(&mut stream);
+    for number in 0..STREAMS as u32 {
+        let request = frame(HEADERS, 5, 2 * number + 1, REQUEST);
+        stream.write_all(&request).unwrap();
+    }
+    let begun = Instant::now();
+    let (mut data, mut ended) = (0, 0);
+    while ended < STREAMS {
+        let (kind, flags, payload) = next(&mut stream).expect("all answers");
+        match kind {
+            DATA => {
+                data += payload.len();
+                ended += usize::from(flags & 1);
+                // Some 4 MB a second.
+                thread::sleep(Duration::from_millis(4));
+            }
+            PING_FRAME if flags == 0 => answer_ping(&mut stream, &payload),
+            _ => {}
+        }
+    }
+    assert_eq!(data, STREAMS * LENGTH);
+    assert!(begun.elapsed() > 3 * LIMIT, "{:?}", begun.elapsed());
+    proxy.finished(STREAMS);
+}
+
+/// All of them, so that nothing but the socket can be full.
+fn open_windows(stream: &mut TcpStream) {
+    // INITIAL_WINDOW_SIZE, and as much for the connection.
+    let window = [0, 4, 0x7f, 0xff, 0xff, 0xff];
+    stream.write_all(&frame(SETTINGS, 0, 0, &window)).unwrap();
+    let more = frame(WINDOW_UPDATE, 0, 0, &0x7000_0000_u32.to_be_bytes());
+    stream.write_all(&more).unwrap();
 }
 
 fn answer_ping(stream: &mut TcpStream, payload: &[u8]) {

@@ -31,8 +31,8 @@ pub(super) struct Client {
     pub(super) worker: Rc<Worker>,
     pub(super) peer: Peer,
     pub(super) deadlines: Rc<Deadlines>,
-    /// How long it may stay if it speaks HTTP/2.
-    pub(super) stay: Rc<Stay>,
+    /// How long it may stay, once it speaks HTTP/2.
+    pub(super) stay: OnceCell<Rc<Stay>>,
     /// Where its HTTP/1 requests begin and end.
     pub(super) framing: Rc<RefCell<Framing>>,
     /// What the connection becomes when the exchange under way is over.
@@ -53,7 +53,7 @@ impl Client {
             worker: Rc::clone(worker),
             peer,
             deadlines: Rc::new(Deadlines::new(&worker.shared.config.limits)),
-            stay: Rc::new(Stay::new(&worker.shared.config.limits)),
+            stay: OnceCell::new(),
             framing: Rc::default(),
             tunnel: Cell::new(None),
             number,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use hyper::header::HeaderValue;
 use hyper::http::{request, response};
-use hyper::{HeaderMap, Method, StatusCode, Version};
+use hyper::{HeaderMap, Method, StatusCode};
 
 use super::capture::Capture;
 use super::client::Client;
@@ -20,7 +20,7 @@ use super::header;
 use super::http2;
 use super::identity;
 use super::limits::Limits;
-use super::stay::Staying;
+use super::stay::{Stay, Staying};
 use super::tap::Permit;
 use super::worker::Worker;
 use crate::exchange::{CapturedHeaders, DropReason, Ending, Exchange, Outcome};
@@ -122,7 +122,7 @@ impl Flight {
         Rc::new(Self {
             worker: Rc::clone(worker),
             deadlines: Rc::clone(&client.deadlines),
-            _staying: (head.version == Version::HTTP_2).then(|| client.stay.begin()),
+            _staying: client.stay.get().map(Stay::begin),
             admitted,
             grpc: http2::is_grpc(head.version, &head.headers),
             route,

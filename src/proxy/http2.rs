@@ -30,7 +30,7 @@ use super::flight::Flight;
 use super::forward::{self, Attempt};
 use super::framing::Begun;
 use super::lingering::Lingering;
-use super::stay::Due;
+use super::stay::{Due, Stay};
 use super::stream::Stream;
 use super::taking;
 use super::worker::Worker;
@@ -81,8 +81,7 @@ pub(super) async fn serve(client: Rc<Client>, stream: Stream) {
     let service =
         service_fn(move |request| forward::serve(Rc::clone(&serving), request, Begun::default()));
     let limits = &worker.shared.config.limits;
-    let stay = &client.stay;
-    stay.begun();
+    let stay = client.stay.get_or_init(|| Rc::new(Stay::new(limits)));
     let io = Lingering::new(stream, Rc::clone(stay));
     let connection = server::Builder::new(Streams(Rc::clone(&worker)))
         .timer(TokioTimer::new())

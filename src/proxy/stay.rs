@@ -51,7 +51,7 @@ pub(super) enum Due {
 // === impl Stay ===
 
 impl Stay {
-    /// For a connection that was just accepted.
+    /// For a connection on which HTTP/2 begins, after the TLS handshake and the wait for the first byte.
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
             idle: limits.idle_timeout,
@@ -62,11 +62,6 @@ impl Stay {
             told: Cell::new(None),
             cut: Cell::new(false),
         }
-    }
-
-    /// HTTP/2 begins, after what went before: the TLS handshake, and the wait for the first byte.
-    pub(super) fn begun(&self) {
-        self.since.set(Instant::now());
     }
 
     /// An exchange begins; it is over when what is returned is dropped.

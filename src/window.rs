@@ -15,7 +15,7 @@
 //! Time, for retention, is the latest time seen in any argument, as far as so much time has passed (`clock`):
 //! nothing here reads the system's clock.
 //!
-//! In reading order: `schema` (tables and views) · `cells`, `layout` (a model's wide table) ·
+//! In reading order: `schema` (tables and views) · `cells`, `layout` (a model's columns), `generations` (its tables) ·
 //! `opening`, `quarantine` · `writer` (the thread, commits), `exchanges`, `bulk`, `fault` · `history` (checks, alarms, gaps),
 //! `accepted` (the new normal) · `announcements` (to webhooks) ·
 //! `thinning` (which rows go), `retention` (when), `deletion` (how), `space` (the byte budget) · `reader`.
@@ -48,6 +48,7 @@ mod exchanges;
 mod fault;
 mod figures;
 mod frozen;
+mod generations;
 mod history;
 mod layout;
 mod opening;
@@ -210,9 +211,13 @@ const QUEUE: usize = 4;
 pub fn oldest_exchange(path: &Path) -> Option<Timestamp> {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
     let connection = rusqlite::Connection::open_with_flags(path, flags).ok()?;
-    let oldest = "SELECT min(time) FROM exchange_data";
-    let millis: Option<i64> = connection.query_row(oldest, [], |row| row.get(0)).ok()?;
-    millis.map(Timestamp)
+    let min = |table: &String| {
+        let oldest = format!("SELECT min(time) FROM {table}");
+        connection.query_row(&oldest, [], |row| row.get::<_, Option<i64>>(0))
+    };
+    let tables = exchanges::tables(&connection).ok()?;
+    let oldest = tables.iter().filter_map(|table| min(table).ok()?).min();
+    oldest.map(Timestamp)
 }
 
 // === impl Window ===
@@ -251,7 +256,7 @@ impl Window {
     ///
     /// # Errors
     /// Nothing of it is stored; whoever kept it may try again.
-    pub fn commit(&self, batch: impl Into<Arc<[Record]>>) -> Result<Committed, CommitError> {
+    pub fn commit(&self, batch: impl Into<Arc<Vec<Record>>>) -> Result<Committed, CommitError> {
         let (reply, answer) = sync_channel(1);
         let batch = batch.into();
         (self.send(writer::Message::Commit { batch, reply }, &answer))

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use crate::timestamp::Timestamp;
 
-use super::schema;
+use super::{exchanges, schema};
 
 /// How far it may be ahead of the time that has passed: clocks are corrected by less, unless they were
 /// wrong.
@@ -38,11 +38,21 @@ impl Clock {
             && now.0.saturating_sub(left.0) > slack
         {
             // Earlier runs may have been too short to believe the same clock.
-            let under_it =
-                "SELECT max(time) - min(time) FROM exchange_data WHERE time BETWEEN ?1 AND ?2";
             let range = (left.0.saturating_add(slack), now.0.saturating_add(slack));
-            let span: Option<i64> = connection.query_row(under_it, range, |row| row.get(0))?;
-            if span.is_some_and(|span| i128::from(span) >= PROVEN.as_millis().cast_signed()) {
+            let mut under_it: Option<(i64, i64)> = None;
+            for table in exchanges::tables(connection)? {
+                let sql = format!(
+                    "SELECT min(time), max(time) FROM {table} WHERE time BETWEEN ?1 AND ?2"
+                );
+                let ends: (Option<i64>, Option<i64>) =
+                    connection.query_row(&sql, range, |row| Ok((row.get(0)?, row.get(1)?)))?;
+                if let (Some(first), Some(last)) = ends {
+                    let (earliest, latest) = under_it.unwrap_or((first, last));
+                    under_it = Some((earliest.min(first), latest.max(last)));
+                }
+            }
+            let span = under_it.map(|(first, last)| i128::from(last) - i128::from(first));
+            if span.is_some_and(|span| span >= PROVEN.as_millis().cast_signed()) {
                 stored = Some(now);
             }
         }

@@ -7,9 +7,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::functions::FunctionFlags;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
 
-use super::layout::table;
+use super::generations::{self, Generations, TABLES, WITH_EXCHANGE};
 
 /// Ids further apart are not of one stretch: what stays between them, of this model and of others, would
 /// be walked for nothing. Nor may a stretch have more exchanges than so many for each of its rows.
@@ -46,21 +46,29 @@ impl Deletion {
         &self,
         connection: &Connection,
         number: i64,
+        generations: &mut Generations,
         ids: &[i64],
     ) -> rusqlite::Result<u64> {
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-        let mut gone = 0;
-        for stretch in ids.chunk_by(|id, next| next - id <= APART) {
-            gone += match exchanges(&transaction, number, stretch)? {
-                Some(exchanges) => {
-                    stretch.clone_into(&mut self.stretch());
-                    delete_stretch(&transaction, number, stretch, exchanges)?
-                }
-                None => delete_each(&transaction, number, stretch)?,
-            };
+        let mut gone = [0; TABLES];
+        for (at, gone) in gone.iter_mut().enumerate() {
+            let rows = &generations.get(at).name;
+            let ids = generations.within(at, ids);
+            for stretch in ids.chunk_by(|id, next| next - id <= APART) {
+                *gone += match exchanges(&transaction, rows, stretch)? {
+                    Some(exchanges) => {
+                        stretch.clone_into(&mut self.stretch());
+                        delete_stretch(&transaction, number, rows, stretch, exchanges)?
+                    }
+                    None => delete_each(&transaction, number, rows, stretch)?,
+                };
+            }
         }
         transaction.commit()?;
-        Ok(gone)
+        for (at, gone) in gone.iter().enumerate() {
+            generations.lost(at, *gone);
+        }
+        Ok(gone.iter().sum())
     }
 
     fn stretch(&self) -> MutexGuard<'_, Vec<i64>> {
@@ -72,7 +80,7 @@ impl Deletion {
 /// to the other is worth it.
 fn exchanges(
     connection: &Connection,
-    number: i64,
+    rows: &str,
     ids: &[i64],
 ) -> rusqlite::Result<Option<(i64, i64)>> {
     let ([first, ..], [.., last]) = (ids, ids) else {
@@ -81,7 +89,6 @@ fn exchanges(
     if ids.len() < FEW {
         return Ok(None);
     }
-    let rows = table(number);
     // Rows and exchanges are numbered in the same order.
     let ends: (Option<i64>, Option<i64>) = connection
         .prepare_cached(&format!(
@@ -100,10 +107,10 @@ fn exchanges(
 fn delete_stretch(
     connection: &Connection,
     number: i64,
+    rows: &str,
     ids: &[i64],
     exchanges: (i64, i64),
 ) -> rusqlite::Result<u64> {
-    let rows = table(number);
     connection
         .prepare_cached(
             "DELETE FROM exchange_data \
@@ -117,26 +124,44 @@ fn delete_stretch(
         .execute((ids.first(), ids.last()))?;
     connection
         .prepare_cached(&format!(
-            "DELETE FROM exchange_data WHERE id BETWEEN ?1 AND ?2 AND model = ?3 AND rows > 1 \
-             AND NOT EXISTS (SELECT 1 FROM {rows} r WHERE r.id >= row_id AND r.id < row_id + rows)"
+            "DELETE FROM exchange_data WHERE id BETWEEN ?1 AND ?2 AND model = ?3 AND rows > 1 {}",
+            without_rows(number)
         ))?
         .execute((exchanges.0, exchanges.1, number))?;
     Ok(gone as u64)
 }
 
 /// Deletes rows one by one.
-fn delete_each(connection: &Connection, number: i64, ids: &[i64]) -> rusqlite::Result<u64> {
-    let rows = table(number);
-    let mut exchange = connection.prepare_cached(&format!(
-        "DELETE FROM exchange_data WHERE id = (SELECT exchange_id FROM {rows} WHERE id = ?1) \
-         AND (rows = 1 OR NOT EXISTS (SELECT 1 FROM {rows} \
-         WHERE id >= row_id AND id < row_id + rows AND id <> ?1))"
+fn delete_each(
+    connection: &Connection,
+    number: i64,
+    rows: &str,
+    ids: &[i64],
+) -> rusqlite::Result<u64> {
+    let mut row = connection.prepare_cached(&format!(
+        "DELETE FROM {rows} WHERE id = ?1 RETURNING CASE checked WHEN {WITH_EXCHANGE} THEN NULL ELSE exchange_id END"
     ))?;
-    let mut row = connection.prepare_cached(&format!("DELETE FROM {rows} WHERE id = ?1"))?;
+    let mut exchange = connection.prepare_cached(&format!(
+        "DELETE FROM exchange_data WHERE id = ?1 {}",
+        without_rows(number)
+    ))?;
     let mut gone = 0;
     for id in ids {
-        exchange.execute([id])?;
-        gone += row.execute([id])? as u64;
+        let of: Option<Option<i64>> = row.query_row([id], |row| row.get(0)).optional()?;
+        gone += u64::from(of.is_some());
+        if let Some(of) = of.flatten() {
+            exchange.execute([of])?;
+        }
     }
     Ok(gone)
+}
+
+/// Of an exchange, that none of its rows is left, wherever they were.
+fn without_rows(number: i64) -> String {
+    let none = |rows| {
+        format!(
+            "AND NOT EXISTS (SELECT 1 FROM {rows} r WHERE r.id >= row_id AND r.id < row_id + rows)"
+        )
+    };
+    generations::names(number).map(none).join(" ")
 }

@@ -9,7 +9,6 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 use crate::model::ModelName;
 use crate::timestamp::Timestamp;
 
-use super::layout::table;
 use super::opening::BUSY;
 use super::reader::Reader;
 use super::writer::Writer;
@@ -85,10 +84,9 @@ impl Reader {
     /// See [`super::Window::checked_rows`].
     pub(super) fn checked_rows(&self, model: usize, most: usize) -> Result<usize, Error> {
         self.with(model, |connection, source| {
-            let sql = format!(
-                "SELECT count(*) FROM (SELECT 1 FROM {} WHERE checked AND id >= ?1 LIMIT ?2)",
-                table(source.layout.number)
-            );
+            let checked = (source.layout)
+                .all(|table| format!("SELECT 1 FROM {table} WHERE checked AND id >= ?1"));
+            let sql = format!("SELECT count(*) FROM ({checked} LIMIT ?2)");
             let limit = i64::try_from(most).unwrap_or(i64::MAX);
             let count: i64 = connection.query_row(
                 &sql,
@@ -102,11 +100,7 @@ impl Reader {
     /// See [`super::Window::oldest_rows`].
     pub(super) fn oldest_rows(&self, model: usize, oldest: usize) -> Result<Vec<StoredRow>, Error> {
         self.with(model, |connection, source| {
-            let sql = format!(
-                "SELECT {} FROM {} WHERE checked AND id >= ?1 ORDER BY id LIMIT ?2",
-                source.layout.selected(),
-                table(source.layout.number)
-            );
+            let sql = source.layout.checked_rows("ORDER BY id LIMIT ?2");
             let limit = i64::try_from(oldest).unwrap_or(i64::MAX);
             let read = |row: &rusqlite::Row<'_>| source.layout.read(row, self.seed);
             let mut statement = connection.prepare(&sql)?;

@@ -1,4 +1,4 @@
-//! Where the columns of one model live: its wide table, its view, and what is added when its
+//! Where the columns of one model live: in its wide tables, behind its view, and what is added when its
 //! schema changes.
 
 use std::collections::{HashMap, HashSet};
@@ -10,10 +10,11 @@ use crate::feature::Cell;
 use crate::model::{ModelName, Schema};
 use crate::timestamp::Timestamp;
 
+use super::generations::{self, EXCHANGE_COLUMNS, WITH_EXCHANGE};
 use super::schema::quoted;
-use super::{Record, RowId, StoredRow, cells, thinning};
+use super::{Record, RowId, StoredRow, cells, exchanges, thinning};
 
-/// Columns a table holds as such; SQLite's limit is 2,000 for tables, views and results alike.
+/// Values a table holds in columns; SQLite's limit is 2,000 for tables, views and results alike.
 pub(super) const WIDTH: i64 = 1900;
 
 /// The names a row's view has before any feature's.
@@ -22,7 +23,7 @@ const RESERVED: [&str; 6] = ["id", "exchange_id", "time", "status", "version", "
 /// Where one model's rows are.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
-    /// The model's id in `models`, part of its table's name.
+    /// The model's id in `models`, part of its tables' names.
     pub(super) number: i64,
     /// For each column of the schema, where it is.
     places: Vec<Place>,
@@ -47,7 +48,12 @@ pub(super) struct NewRow<'a> {
     pub(super) id: i64,
     /// That of its exchange.
     pub(super) exchange: i64,
+    /// Where its exchange stands in it, that of the reference in force.
+    pub(super) reference: Option<i64>,
 }
+
+/// Parameters a row has before its cells.
+const BEFORE_CELLS: usize = 5 + EXCHANGE_COLUMNS.len();
 
 /// A column that the file already knows.
 struct Known {
@@ -60,7 +66,7 @@ struct Known {
 // === impl Layout ===
 
 impl Layout {
-    /// Finds or makes the model's table, adds columns it lacks, and renews its view. Columns that
+    /// Finds or makes the model's tables, adds columns they lack, and renews its view. Columns that
     /// are no longer in the schema keep their data and stand last in the view.
     pub(super) fn prepare(
         connection: &Connection,
@@ -69,7 +75,6 @@ impl Layout {
     ) -> rusqlite::Result<Self> {
         let (number, view) = model_number(connection, name)?;
         let mut known = known_columns(connection, number)?;
-        let before = known.len();
         let places = assign(&mut known, schema);
         for column in &known {
             connection
@@ -83,23 +88,24 @@ impl Layout {
                 ))?;
         }
         connection.execute_batch(&format!("DROP VIEW IF EXISTS {}", quoted(&view)))?;
-        make_table(connection, number, before, known.len())?;
+        generations::make(connection, number, known.len())?;
         let layout = Self { number, places };
         connection.execute_batch(&layout.view_sql(&view, &known))?;
         Ok(layout)
     }
 
-    /// Puts rows into their table, and how many parameters each takes.
-    pub(super) fn insert_into(&self) -> (String, usize) {
-        let mut names = String::new();
-        let mut width = 5;
+    /// Puts rows into one of their tables, and how many parameters each takes.
+    pub(super) fn insert_into(&self, table: &str) -> (String, usize) {
+        let mut names = EXCHANGE_COLUMNS
+            .map(|column| format!(", {column}"))
+            .concat();
+        let mut width = BEFORE_CELLS;
         for place in &self.places {
             if let Place::Column(position) = place {
                 names.push_str(&format!(", c{position}"));
                 width += 1;
             }
         }
-        let table = table(self.number);
         let into = format!("INSERT INTO {table} (id, exchange_id, time, checked, rest{names})");
         (into, width)
     }
@@ -114,8 +120,13 @@ impl Layout {
         statement.raw_bind_parameter(before + 1, new.id)?;
         statement.raw_bind_parameter(before + 2, new.exchange)?;
         statement.raw_bind_parameter(before + 3, new.record.exchange.started.0)?;
-        statement.raw_bind_parameter(before + 4, new.record.checked)?;
-        let mut index = before + 5;
+        let checked = match new.reference {
+            Some(_) => WITH_EXCHANGE,
+            None => i64::from(new.record.checked),
+        };
+        statement.raw_bind_parameter(before + 4, checked)?;
+        exchanges::bind_in_row(statement, before + 5, new)?;
+        let mut index = before + BEFORE_CELLS;
         let cell = |at: usize| new.cells.get(at).unwrap_or(&Cell::Missing);
         for (at, place) in self.places.iter().enumerate() {
             if let Place::Column(_) = place {
@@ -130,6 +141,12 @@ impl Layout {
         statement.raw_bind_parameter(before + 5, cells::write_rest(rest))
     }
 
+    /// One statement for what `select` finds in each of the tables.
+    pub(super) fn all(&self, select: impl Fn(&str) -> String) -> String {
+        let names = generations::names(self.number);
+        names.map(|table| select(&table)).join(" UNION ALL ")
+    }
+
     /// What a reading statement selects for [`Layout::read`].
     pub(super) fn selected(&self) -> String {
         let mut sql = "id, time, rest".to_owned();
@@ -139,6 +156,15 @@ impl Layout {
             }
         }
         sql
+    }
+
+    /// A statement for [`Layout::read`]: the rows from the id `?1` on that feed the checks, in the order and
+    /// number `which` says.
+    pub(super) fn checked_rows(&self, which: &str) -> String {
+        let selected = self.selected();
+        let rows =
+            self.all(|table| format!("SELECT {selected} FROM {table} WHERE checked AND id >= ?1"));
+        format!("{rows} {which}")
     }
 
     /// A row as it was stored.
@@ -194,14 +220,19 @@ impl Layout {
         } else {
             ""
         };
+        let held: String = (0..WIDTH.min(known.len() as i64))
+            .map(|at| format!(", c{at}"))
+            .collect();
+        let rows = self.all(|table| {
+            format!("SELECT id, exchange_id, time, status, reference, rest{held} FROM {table}")
+        });
         format!(
             "CREATE VIEW {} AS SELECT d.id, d.exchange_id, \
              strftime('%Y-%m-%dT%H:%M:%fZ', d.time / 1000.0, 'unixepoch') AS time, \
-             e.status, r.version{columns}{rest} FROM {} d \
+             coalesce(d.status, e.status) AS status, r.version{columns}{rest} FROM ({rows}) d \
              LEFT JOIN exchange_data e ON e.id = d.exchange_id \
-             LEFT JOIN reference_data r ON r.id = e.reference",
+             LEFT JOIN reference_data r ON r.id = coalesce(d.reference, e.reference)",
             quoted(view),
-            table(self.number)
         )
     }
 }
@@ -211,11 +242,6 @@ pub(super) const ROW_OVERHEAD: u64 = 40;
 
 /// What an exchange takes beside its texts.
 pub(super) const EXCHANGE_OVERHEAD: u64 = 80;
-
-/// The name of a model's table.
-pub(super) fn table(number: i64) -> String {
-    format!("row_data_{number}")
-}
 
 /// Ids and priorities of the rows from `first` to before `end`.
 pub(super) fn row_ids(first: i64, end: i64, seed: u64) -> Vec<RowId> {
@@ -320,33 +346,6 @@ fn assign(known: &mut Vec<Known>, schema: &Schema) -> Vec<Place> {
         });
     }
     places
-}
-
-fn make_table(
-    connection: &Connection,
-    number: i64,
-    before: usize,
-    now: usize,
-) -> rusqlite::Result<()> {
-    let table = table(number);
-    let held = |count: usize| WIDTH.min(count as i64);
-    let exists: bool = connection.query_row(
-        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1",
-        [&table],
-        |row| row.get(0),
-    )?;
-    if exists {
-        for position in held(before)..held(now) {
-            connection.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN c{position}"))?;
-        }
-        return Ok(());
-    }
-    let columns: String = (0..held(now)).map(|at| format!(", c{at}")).collect();
-    connection.execute_batch(&format!(
-        "CREATE TABLE {table} (id INTEGER PRIMARY KEY, exchange_id INTEGER NOT NULL, \
-         time INTEGER NOT NULL, checked INTEGER NOT NULL, rest{columns}); \
-         CREATE INDEX {table}_time ON {table} (time, checked)"
-    ))
 }
 
 /// `name`, or where that is taken in any case, `name:2`, `name:3`, …

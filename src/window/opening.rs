@@ -21,7 +21,8 @@ use super::reader::{Reader, Source};
 use super::space::Limits;
 use super::writer::{ModelState, Writer};
 use super::{Config, Error, Gap, ModelSpec, OpenedModel};
-use super::{accepted, beside, error, history, quarantine, schema, thinning};
+use super::{accepted, beside, error, exchanges, generations, history};
+use super::{quarantine, schema, thinning};
 
 /// The first SQLite without the WAL-reset bug (sqlite.org/wal.html#the_wal_reset_bug).
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -228,8 +229,11 @@ fn prepare(
         opened.push(model);
     }
     for number in others(connection, &states)? {
+        // Its columns stay what they are.
+        generations::make(connection, number, 0)?;
         states.push(ModelState::load(connection, number, None, 0)?);
     }
+    exchanges::make_view(connection)?;
     if let Some(gap) = &gap {
         history::save_gap(connection, gap, &states)?;
     }
@@ -250,13 +254,13 @@ fn prepare(
 /// The latest time the file holds.
 fn newest(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
     // Exchanges are stored as they end; the latest start is among the last ones.
-    let newest: Option<i64> = connection.query_row(
-        "SELECT max(time) FROM (SELECT time FROM exchange_data ORDER BY id DESC LIMIT 1000)",
-        (),
-        |row| row.get(0),
-    )?;
-    let opened = schema::meta(connection, "opened_at")?;
-    Ok(newest.max(opened).map(Timestamp))
+    let mut newest: Option<i64> = schema::meta(connection, "opened_at")?;
+    for table in exchanges::tables(connection)? {
+        let sql =
+            format!("SELECT max(time) FROM (SELECT time FROM {table} ORDER BY id DESC LIMIT 1000)");
+        newest = newest.max(connection.query_row(&sql, (), |row| row.get(0))?);
+    }
+    Ok(newest.map(Timestamp))
 }
 
 /// The gap a killed process left, if the last one was.

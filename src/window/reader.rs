@@ -9,7 +9,8 @@ use rusqlite::{Connection, OpenFlags};
 use crate::drift::coverage::Totals;
 use crate::timestamp::Timestamp;
 
-use super::layout::{Layout, table};
+use super::generations::{self, WITH_EXCHANGE};
+use super::layout::Layout;
 use super::{Error, StoredRow, error, opening, thinning};
 
 mod offline;
@@ -32,7 +33,7 @@ pub(super) struct Reader {
 /// Where the rows of one model are read from.
 #[derive(Debug)]
 pub(super) struct Source {
-    /// Its table.
+    /// Its columns.
     pub(super) layout: Layout,
     /// The first row of the version and reference in force.
     pub(super) first_row: AtomicI64,
@@ -44,11 +45,7 @@ impl Reader {
     /// See [`super::Window::recent_rows`].
     pub(super) fn recent_rows(&self, model: usize, newest: usize) -> Result<Vec<StoredRow>, Error> {
         self.with(model, |connection, source| {
-            let sql = format!(
-                "SELECT {} FROM {} WHERE checked AND id >= ?1 ORDER BY id DESC LIMIT ?2",
-                source.layout.selected(),
-                table(source.layout.number)
-            );
+            let sql = source.layout.checked_rows("ORDER BY id DESC LIMIT ?2");
             let limit = i64::try_from(newest).unwrap_or(i64::MAX);
             let mut statement = connection.prepare(&sql)?;
             let mut rows: Vec<StoredRow> = statement
@@ -70,47 +67,50 @@ impl Reader {
     ) -> Result<(Vec<StoredRow>, bool), Error> {
         self.with(model, |connection, source| {
             let (ids, complete) = self.lowest(connection, source, from, lowest)?;
-            let sql = format!(
-                "SELECT {} FROM {} WHERE id = ?1",
-                source.layout.selected(),
-                table(source.layout.number)
-            );
-            let mut statement = connection.prepare(&sql)?;
-            let rows = (ids.into_iter())
-                .map(|id| statement.query_row([id], |row| source.layout.read(row, self.seed)))
-                .collect::<rusqlite::Result<_>>()?;
+            let mut rows = Vec::with_capacity(ids.len());
+            for (at, table) in generations::names(source.layout.number).iter().enumerate() {
+                let selected = source.layout.selected();
+                let sql = format!("SELECT {selected} FROM {table} WHERE id = ?1");
+                let mut statement = connection.prepare(&sql)?;
+                for (id, _) in ids.iter().filter(|(_, of)| *of == at) {
+                    rows.push(statement.query_row([id], |row| source.layout.read(row, self.seed))?);
+                }
+            }
+            rows.sort_unstable_by_key(|row| row.id);
             Ok((rows, complete))
         })
     }
 
-    /// The ids of the rows with the lowest priorities, ascending, read from the index alone, and
-    /// whether these are all of the span.
+    /// The ids of the rows with the lowest priorities and which of the tables they are in, read from the
+    /// indexes alone, and whether these are all of the span.
     fn lowest(
         &self,
         connection: &Connection,
         source: &Source,
         from: Timestamp,
         lowest: usize,
-    ) -> rusqlite::Result<(Vec<i64>, bool)> {
-        let table = table(source.layout.number);
-        let mut statement = connection.prepare(&format!(
-            "SELECT id FROM {table} INDEXED BY {table}_time \
-             WHERE time >= ?1 AND checked AND id >= ?2"
-        ))?;
-        let mut rows = statement.query((from.0, source.first_row.load(Ordering::Acquire)))?;
-        let mut kept: BinaryHeap<(u32, i64)> = BinaryHeap::new();
+    ) -> rusqlite::Result<(Vec<(i64, usize)>, bool)> {
+        let mut kept: BinaryHeap<(u32, i64, usize)> = BinaryHeap::new();
         let mut complete = true;
-        while let Some(row) = rows.next()? {
-            let id: i64 = row.get(0)?;
-            kept.push((thinning::priority(id, self.seed), id));
-            if kept.len() > lowest {
-                kept.pop();
-                complete = false;
+        for (at, table) in generations::names(source.layout.number).iter().enumerate() {
+            let mut statement = connection.prepare(&format!(
+                "SELECT id FROM {table} INDEXED BY {table}_time \
+                 WHERE time >= ?1 AND checked AND id >= ?2"
+            ))?;
+            let mut rows = statement.query((from.0, source.first_row.load(Ordering::Acquire)))?;
+            while let Some(row) = rows.next()? {
+                let id: i64 = row.get(0)?;
+                kept.push((thinning::priority(id, self.seed), id, at));
+                if kept.len() > lowest {
+                    kept.pop();
+                    complete = false;
+                }
             }
         }
-        let mut ids: Vec<i64> = kept.into_iter().map(|(_, id)| id).collect();
-        ids.sort_unstable();
-        Ok((ids, complete))
+        Ok((
+            kept.into_iter().map(|(_, id, at)| (id, at)).collect(),
+            complete,
+        ))
     }
 
     /// See [`super::Window::coverage`].
@@ -126,8 +126,16 @@ impl Reader {
             let captured = "outcome = 'captured' AND status BETWEEN 200 AND 299";
             let undecodable = "outcome = 'undecodable'";
             let dropped = "SELECT sum(exchanges) FROM gap_data WHERE model = ?1 AND ended_at >= ?2";
+            // Those that stand in their rows are all captured and answered well.
+            let in_rows = source.layout.all(|table| {
+                format!(
+                    "SELECT checked FROM {table} WHERE time >= ?1 AND checked = {WITH_EXCHANGE}"
+                )
+            });
+            let in_rows = format!("SELECT count(*) FROM ({in_rows})");
+            let in_rows: i64 = connection.query_row(&in_rows, [from.0], |row| row.get(0))?;
             Ok(Totals {
-                captured: total(&format!("{count} AND {captured}"))?,
+                captured: total(&format!("{count} AND {captured}"))? + in_rows.unsigned_abs(),
                 lost: total(&format!("{count} AND {undecodable}"))? + total(dropped)?,
             })
         })

@@ -2,16 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use rusqlite::{Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use crate::drift::current::Thinned;
 use crate::timestamp::Timestamp;
 
 use super::accepted;
 use super::announced;
-use super::layout::table;
+use super::generations::{KEPT, TABLES};
 use super::quarantine;
 use super::thinning;
-use super::writer::Writer;
+use super::writer::{Going, ModelState, Writer};
 
 /// How long one pass may keep the next commit waiting.
 const PASS: Duration = Duration::from_millis(25);
@@ -24,6 +25,9 @@ const GAPS: i64 = 10_000;
 
 /// A model is not thinned for bytes below this.
 const FEWEST_ROWS: u64 = 20;
+
+/// What is to hold of a model's rows, and what is to be done for it.
+type Planned = Option<(Vec<Thinned>, Going)>;
 
 /// What takes the most bytes.
 enum Largest {
@@ -53,7 +57,7 @@ impl Writer {
                 }
                 self.failing = true;
                 for model in &mut self.models {
-                    model.doomed.clear();
+                    model.going = Going::default();
                 }
                 false
             }
@@ -78,8 +82,9 @@ impl Writer {
             more = false;
             for index in 0..self.models.len() {
                 self.plan_rows(index, self.limits.rows)?;
+                self.turn(index)?;
                 let gone = self.expire(index, cutoff)?
-                    + self.delete_doomed(index)?
+                    + self.go_on_with(index)?
                     + self.trim(index, self.limits.rows)?;
                 deleted += gone;
                 more |= gone > 0;
@@ -96,27 +101,26 @@ impl Writer {
         Ok(more)
     }
 
-    /// Dooms the rows of a model beyond `limit`, and stores first what will hold then.
+    /// Decides which rows of a model beyond `limit` go, and stores first what will hold then.
     fn plan_rows(&mut self, index: usize, limit: u64) -> rusqlite::Result<()> {
         let model = &mut self.models[index];
-        if !model.doomed.is_empty() || model.figures.rows <= limit {
+        if !model.going.is_done() || model.figures.rows <= limit {
             return Ok(());
         }
-        let name = table(model.number);
-        let mut ids: Vec<i64> = self
-            .connection
-            .prepare_cached(&format!("SELECT id FROM {name} INDEXED BY {name}_time"))?
-            .query_map((), |row| row.get(0))?
-            .collect::<rusqlite::Result<_>>()?;
-        ids.sort_unstable();
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let Some(plan) = thinning::plan(&ids, self.next.seed, &model.segments, limit) else {
+        let (connection, seed) = (&self.connection, self.next.seed);
+        let planned = match model.generations.older(limit) {
+            Some((emptied, before)) => {
+                model.plan_tables(connection, emptied, before, limit, seed)?
+            }
+            None => model.plan_each(connection, limit, seed)?,
+        };
+        let Some((segments, going)) = planned else {
             return Ok(());
         };
         let transaction =
             Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
         transaction.execute("DELETE FROM thinned WHERE model = ?1", [model.number])?;
-        for segment in &plan.segments {
+        for segment in &segments {
             let threshold = i64::try_from(segment.threshold).unwrap_or(i64::MAX);
             transaction.execute(
                 "INSERT INTO thinned VALUES (?1, ?2, ?3)",
@@ -124,10 +128,27 @@ impl Writer {
             )?;
         }
         transaction.commit()?;
-        model.segments = plan.segments;
-        model.doomed = plan.doomed.into();
+        model.segments = segments;
+        model.going = going;
         if !self.thinned.contains(&index) {
             self.thinned.push(index);
+        }
+        Ok(())
+    }
+
+    /// Lets new rows go into another table where theirs has its share; empties one for that, where thinning
+    /// is not about to.
+    fn turn(&mut self, index: usize) -> rusqlite::Result<()> {
+        let model = &mut self.models[index];
+        let share = self.limits.share();
+        if model.going.is_done()
+            && let Some(oldest) = model.generations.turn(share)
+            && model.figures.rows + share / 2 < self.limits.rows
+        {
+            let mut ids = model.generations.ids(&self.connection, oldest)?;
+            ids.sort_unstable();
+            model.going.staying = ids.into_iter().map(|(id, _)| (oldest, id)).collect();
+            model.going.emptied.push(oldest);
         }
         Ok(())
     }
@@ -138,14 +159,18 @@ impl Writer {
         let (number, chunk) = (model.number, self.limits.chunk.cast_signed());
         let mut gone = 0;
         if model.figures.oldest.is_some_and(|oldest| oldest < cutoff) {
-            let name = table(number);
-            let mut ids: Vec<i64> = self
-                .connection
-                .prepare_cached(&format!(
-                    "SELECT id FROM {name} WHERE time < ?1 ORDER BY time LIMIT ?2"
-                ))?
-                .query_map((cutoff.0, chunk), |row| row.get(0))?
-                .collect::<rusqlite::Result<_>>()?;
+            let mut ids: Vec<i64> = Vec::new();
+            for table in model.generations.iter().filter(|table| table.rows > 0) {
+                let sql = format!(
+                    "SELECT id FROM {} WHERE time < ?1 ORDER BY time LIMIT ?2",
+                    table.name
+                );
+                let mut statement = self.connection.prepare_cached(&sql)?;
+                let room = chunk - ids.len() as i64;
+                for id in statement.query_map((cutoff.0, room), |row| row.get(0))? {
+                    ids.push(id?);
+                }
+            }
             ids.sort_unstable();
             gone += self.delete(index, &ids)?;
         }
@@ -169,33 +194,63 @@ impl Writer {
         Ok(gone)
     }
 
-    /// Deletes a chunk of the rows doomed.
-    fn delete_doomed(&mut self, index: usize) -> rusqlite::Result<u64> {
-        let doomed = &mut self.models[index].doomed;
-        let count = doomed.len().min(self.limits.chunk as usize);
-        if count == 0 {
+    /// Does a chunk of what was decided about a model's rows; how many that were.
+    fn go_on_with(&mut self, index: usize) -> rusqlite::Result<u64> {
+        let chunk = self.limits.chunk as usize;
+        let model = &mut self.models[index];
+        let doomed = model.going.doomed.len().min(chunk);
+        if doomed > 0 {
+            let ids: Vec<i64> = model.going.doomed.drain(..doomed).collect();
+            self.delete(index, &ids)?;
+            return Ok(doomed as u64);
+        }
+        // Those that go with their table cost nothing, so the last ones to stay may be many. Where they are too
+        // many for one transaction, a part goes before.
+        let most = (self.limits.wal / 4) as f64 / (model.row_bytes + SMALL_ROW_BYTES);
+        let all = model.going.staying.len() <= chunk.max(most as usize);
+        let count = if all {
+            model.going.staying.len()
+        } else {
+            chunk
+        };
+        let staying: Vec<(usize, i64)> = model.going.staying.drain(..count).collect();
+        let emptied = if all {
+            std::mem::take(&mut model.going.emptied)
+        } else {
+            Vec::new()
+        };
+        if staying.is_empty() && emptied.is_empty() {
             return Ok(0);
         }
-        let ids: Vec<i64> = doomed.drain(..count).collect();
-        self.delete(index, &ids)?;
-        Ok(count as u64)
+        let gone = (model.generations).keep(&self.connection, &staying, &emptied)?;
+        if !emptied.is_empty() {
+            // So a table has what comes in from one thinning to the next, as a rule.
+            model.generations.turn(self.limits.share() / 2);
+        }
+        self.lost(index, gone)?;
+        Ok(count as u64 + gone)
     }
 
     /// Deletes rows by their ascending ids, and exchanges that have none left.
     fn delete(&mut self, index: usize, ids: &[i64]) -> rusqlite::Result<u64> {
         let model = &mut self.models[index];
-        let name = table(model.number);
-        let gone = (self.deletion).delete(&self.connection, model.number, ids)?;
-        let oldest = format!("SELECT min(time) FROM {name}");
-        let oldest: Option<i64> =
-            (self.connection.prepare_cached(&oldest)?).query_row((), |row| row.get(0))?;
+        let (connection, generations) = (&self.connection, &mut model.generations);
+        let gone = (self.deletion).delete(connection, model.number, generations, ids)?;
+        self.lost(index, gone)?;
+        Ok(gone)
+    }
+
+    /// So many rows of a model are gone.
+    fn lost(&mut self, index: usize, gone: u64) -> rusqlite::Result<()> {
+        let model = &mut self.models[index];
+        let oldest = model.generations.oldest(&self.connection)?;
         let figures = &mut model.figures;
         figures.rows -= gone.min(figures.rows);
         figures.oldest = oldest.map(Timestamp);
         if figures.oldest.is_none() {
             figures.newest = None;
         }
-        Ok(gone)
+        Ok(())
     }
 
     /// Bounds exchanges without rows (the oldest go) and history (of its older half every second
@@ -281,11 +336,79 @@ impl Writer {
         match what {
             Largest::Rows => {
                 self.plan_rows(index, part(model.figures.rows))?;
-                Ok(!self.models[index].doomed.is_empty())
+                Ok(!self.models[index].going.is_done())
             }
             Largest::Bare => Ok(self.trim(index, part(model.bare))? > 0),
             Largest::Tests => Ok(self.trim(index, part(model.tests))? > 0),
         }
+    }
+}
+
+// === impl ModelState ===
+
+impl ModelState {
+    /// Thins the rows in `emptied` and what is left of older ones: all those before `before`.
+    fn plan_tables(
+        &self,
+        connection: &Connection,
+        emptied: Vec<usize>,
+        before: i64,
+        limit: u64,
+        seed: u64,
+    ) -> rusqlite::Result<Planned> {
+        let mut rows = Vec::new();
+        for at in std::iter::once(KEPT).chain(emptied.iter().copied()) {
+            let ids = self.generations.ids(connection, at)?;
+            rows.extend(ids.into_iter().map(|(id, alone)| (id, at, alone)));
+        }
+        rows.sort_unstable();
+        let older: Vec<i64> = rows.iter().map(|(id, ..)| *id).collect();
+        let count = |rows: u64| usize::try_from(rows).unwrap_or(usize::MAX);
+        let newer = count(self.figures.rows).saturating_sub(older.len());
+        let limit = count(limit);
+        let room = thinning::room(limit - limit / 64, newer);
+        let plan = thinning::plan_older(&older, before, seed, &self.segments, room);
+        let Some(plan) = plan else {
+            return Ok(None);
+        };
+        let mut going = Going {
+            emptied,
+            ..Going::default()
+        };
+        let mut doomed = plan.doomed.into_iter().peekable();
+        for (id, at, alone) in rows {
+            let goes = doomed.next_if_eq(&id).is_some();
+            if !goes && at != KEPT {
+                going.staying.push_back((at, id));
+            } else if goes && (at == KEPT || !alone) {
+                going.doomed.push_back(id);
+            }
+        }
+        Ok(Some((plan.segments, going)))
+    }
+
+    /// Thins the older half, wherever its rows are.
+    fn plan_each(
+        &self,
+        connection: &Connection,
+        limit: u64,
+        seed: u64,
+    ) -> rusqlite::Result<Planned> {
+        let mut ids = Vec::new();
+        for at in 0..TABLES {
+            let of = self.generations.ids(connection, at)?;
+            ids.extend(of.into_iter().map(|(id, _)| id));
+        }
+        ids.sort_unstable();
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let plan = thinning::plan(&ids, seed, &self.segments, limit);
+        Ok(plan.map(|plan| {
+            let going = Going {
+                doomed: plan.doomed.into(),
+                ..Going::default()
+            };
+            (plan.segments, going)
+        }))
     }
 }
 

@@ -11,7 +11,9 @@ use super::opening::Fault;
 const APPLICATION_ID: i64 = 0x6472_6674;
 
 /// Each entry takes a file from the version that is its index to the next one.
-const MIGRATIONS: [&str; 5] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
+const MIGRATIONS: [&str; 6] = [
+    VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6,
+];
 
 const VERSION_1: &str = r#"
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -149,6 +151,10 @@ CREATE VIEW announcements AS SELECT a.id, a.receiver, m.name AS model,
   a.outcome, strftime('%Y-%m-%dT%H:%M:%fZ', a.settled / 1000.0, 'unixepoch') AS settled, a.body
   FROM announcement_data a LEFT JOIN models m ON m.id = a.model;
 "#;
+
+/// From here on a model has several tables, and exchanges stand in their rows: [`super::exchanges::make_view`]
+/// makes their view at each start.
+const VERSION_6: &str = "DROP VIEW exchanges;";
 
 /// Refuses files of other programs and of newer driftds, before anything is written to them.
 pub(super) fn recognise(connection: &Connection) -> Result<(), Fault> {

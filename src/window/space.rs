@@ -78,6 +78,14 @@ impl Limits {
         connection.pragma_update(None, "max_page_count", pages(self.bytes).clamp(64, 1 << 31))
     }
 
+    /// Rows of a model after which new ones go into another of its tables. When thinning comes, two of the three
+    /// are the newest half, one goes, and what older ones left has the rest. Thinning takes a little more than
+    /// a quarter, so that the two are that half though they are never quite the same; the first ones, which
+    /// thinning does not set the pace for, have a little less.
+    pub(super) const fn share(&self) -> u64 {
+        self.rows / 4 - self.rows / 64
+    }
+
     /// What live pages may take: the rest is for the WAL, a batch on its way, and free pages.
     pub(super) const fn soft(&self) -> u64 {
         self.bytes / 4 * 3

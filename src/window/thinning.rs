@@ -39,12 +39,31 @@ pub(super) fn plan(ids: &[i64], seed: u64, segments: &[Thinned], limit: usize) -
     }
     let whole = limit / 2;
     let (older, newest) = ids.split_at(ids.len() - whole);
-    let first = ids.first().copied()?;
     let before = match newest.first() {
         Some(id) => *id,
         None => older.last()? + 1,
     };
-    let room = (limit - limit / AT_ONCE).saturating_sub(whole);
+    plan_older(older, before, seed, segments, room(limit, whole))
+}
+
+/// How many older rows may stay beside `whole` newer ones.
+pub(super) fn room(limit: usize, whole: usize) -> usize {
+    (limit - limit / AT_ONCE).saturating_sub(whole)
+}
+
+/// What to delete of `older`, all rows before the one with the id `before` (ascending), so that `room` are
+/// left; `None` where they fit.
+pub(super) fn plan_older(
+    older: &[i64],
+    before: i64,
+    seed: u64,
+    segments: &[Thinned],
+    room: usize,
+) -> Option<Plan> {
+    if older.len() <= room {
+        return None;
+    }
+    let first = older.first().copied()?;
     let mut priorities: Vec<u32> = older.iter().map(|id| priority(*id, seed)).collect();
     let (_, threshold, _) = priorities.select_nth_unstable(room);
     let mut threshold = u64::from(*threshold);

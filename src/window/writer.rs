@@ -18,6 +18,7 @@ use crate::timestamp::Timestamp;
 use super::deletion::Deletion;
 use super::exchanges::{self, NewExchange};
 use super::figures::{Figures, Live};
+use super::generations::Generations;
 use super::history::{self, Check};
 use super::layout::{self, Layout, NewRow};
 use super::opening::{self, Identity, Next};
@@ -32,7 +33,7 @@ use super::{
 pub(super) enum Message {
     /// Store a batch.
     Commit {
-        batch: Arc<[Record]>,
+        batch: Arc<Vec<Record>>,
         reply: SyncSender<Result<Committed, CommitError>>,
     },
     /// Store a check.
@@ -104,7 +105,7 @@ pub(super) struct Writer {
 pub(super) struct ModelState {
     /// Its id in `models`.
     pub(super) number: i64,
-    /// Its table; `None` where the model is no longer configured.
+    /// Its columns; `None` where the model is no longer configured.
     layout: Option<Layout>,
     /// The id of the reference in force.
     reference: i64,
@@ -118,10 +119,32 @@ pub(super) struct ModelState {
     pub(super) row_bytes: f64,
     /// What was thinned.
     pub(super) segments: Vec<Thinned>,
-    /// Rows that retention will delete.
-    pub(super) doomed: VecDeque<i64>,
+    /// Where its rows are.
+    pub(super) generations: Generations,
+    /// What retention has still to do with them.
+    pub(super) going: Going,
     /// The alarms as stored.
     alarms: Alarms,
+}
+
+/// Rows that retention has decided about.
+#[derive(Debug, Default)]
+pub(super) struct Going {
+    /// Those that stay, with their tables, which others need.
+    pub(super) staying: VecDeque<(usize, i64)>,
+    /// Those to be deleted one by one.
+    pub(super) doomed: VecDeque<i64>,
+    /// The tables to be emptied as the last of those are moved.
+    pub(super) emptied: Vec<usize>,
+}
+
+// === impl Going ===
+
+impl Going {
+    /// Whether nothing is left to be done.
+    pub(super) fn is_done(&self) -> bool {
+        self.staying.is_empty() && self.doomed.is_empty() && self.emptied.is_empty()
+    }
 }
 
 /// How much one batch moves the average size of a row.
@@ -136,22 +159,25 @@ impl ModelState {
         layout: Option<Layout>,
         reference: i64,
     ) -> rusqlite::Result<Self> {
-        let table = layout::table(number);
+        let generations = Generations::load(connection, number)?;
         let count = |sql: &str| {
             connection.query_row(sql, (), |row| row.get(0).map(|n: i64| n.unsigned_abs()))
         };
-        let time = |which: &str| {
-            let sql = format!("SELECT {which}(time) FROM {table}");
-            connection.query_row(&sql, (), |row| row.get::<_, Option<i64>>(0))
-        };
+        let mut newest = None;
+        for table in generations.iter() {
+            let sql = format!("SELECT max(time) FROM {}", table.name);
+            newest = newest.max(connection.query_row(&sql, (), |row| row.get(0))?);
+        }
         Ok(Self {
             number,
             reference,
             figures: Figures {
-                rows: count(&format!("SELECT count(*) FROM {table}"))?,
-                oldest: time("min")?.map(Timestamp),
-                newest: time("max")?.map(Timestamp),
+                rows: generations.iter().map(|table| table.rows).sum(),
+                oldest: generations.oldest(connection)?.map(Timestamp),
+                newest: newest.map(Timestamp),
             },
+            generations,
+            going: Going::default(),
             bare: count(&format!(
                 "SELECT count(*) FROM exchange_data WHERE model = {number} AND row_id IS NULL"
             ))?,
@@ -160,7 +186,6 @@ impl ModelState {
             ))?,
             row_bytes: layout.as_ref().map_or(100.0, Layout::guessed_row_bytes),
             segments: layout::segments(connection, number)?,
-            doomed: VecDeque::new(),
             alarms: history::alarms(connection, number)?,
             layout,
         })
@@ -252,7 +277,10 @@ impl Writer {
         match message {
             Message::Commit { batch, reply } => {
                 let rows = batch.iter().map(|record| record.rows.len()).sum();
-                let _ = reply.send(self.commit(&batch));
+                let committed = self.commit(&batch);
+                // Whose it was can use its room again.
+                drop(batch);
+                let _ = reply.send(committed);
                 return self.retain(rows);
             }
             Message::Check { check, reply } => {
@@ -340,7 +368,7 @@ impl Writer {
     /// Writes the batch in one transaction; on failure nothing has changed, here or in the file.
     fn write(&mut self, batch: &[Record]) -> rusqlite::Result<Vec<RowId>> {
         let (mut next, now) = (self.next, Instant::now());
-        let mut exchanges = Vec::with_capacity(batch.len());
+        let mut exchanges = Vec::new();
         let mut rows: Vec<Vec<NewRow<'_>>> = Vec::new();
         rows.resize_with(self.models.len(), Vec::new);
         for record in batch {
@@ -351,19 +379,23 @@ impl Writer {
                     "model {model}"
                 )));
             };
-            exchanges.push(NewExchange {
-                record,
-                id: next.exchange,
-                row: next.row,
-                model: state.number,
-                reference: state.reference,
-            });
+            let reference = exchanges::stands_in_its_row(record).then_some(state.reference);
+            if reference.is_none() {
+                exchanges.push(NewExchange {
+                    record,
+                    id: next.exchange,
+                    row: next.row,
+                    model: state.number,
+                    reference: state.reference,
+                });
+            }
             for cells in &record.rows {
                 rows.push(NewRow {
                     record,
                     cells,
                     id: next.row,
                     exchange: next.exchange,
+                    reference,
                 });
                 next.row += 1;
             }
@@ -381,7 +413,7 @@ impl Writer {
         )?;
         for (state, rows) in self.models.iter().zip(&rows) {
             if let Some(layout) = state.layout.as_ref().filter(|_| !rows.is_empty()) {
-                let (into, width) = layout.insert_into();
+                let (into, width) = layout.insert_into(state.generations.current());
                 bulk::insert(
                     &transaction,
                     &into,
@@ -398,6 +430,12 @@ impl Writer {
         }
         fault::meet(&self.limits.path, "window");
         transaction.commit()?;
+        for (state, rows) in self.models.iter_mut().zip(&rows) {
+            if let ([first, ..], [.., last]) = (&rows[..], &rows[..]) {
+                let ends = (first.id, last.id);
+                state.generations.took(rows.len() as u64, ends);
+            }
+        }
         let first = std::mem::replace(&mut self.next, next).row;
         Ok(layout::row_ids(first, next.row, next.seed))
     }

@@ -107,6 +107,58 @@ fn a_person_sees_names_times_and_versions() {
     assert_eq!(stored, "id");
 }
 
+/// Plain ones stand in their rows, others in a table of their own; nobody sees which.
+#[test]
+fn all_exchanges_look_alike() {
+    let fixture = Fixture::new(iris());
+    let window = fixture.open(T0).window;
+    let mut batch = stream(0, T0..T0 + 4);
+    for (record, trace) in batch.iter_mut().zip(["0af7", "b7ad"]) {
+        record.exchange.trace_id = Some(trace.into());
+    }
+    batch[1].exchange.response.truncated = true;
+    batch[2].reason = "aborted".to_owned();
+    batch[3].checked = false;
+    batch[3].exchange.status = 503;
+    window.commit(batch).unwrap();
+    let apart: i64 = fixture.query("SELECT count(*) FROM exchange_data");
+    assert_eq!(apart, 3);
+    let seen = "SELECT json_group_array(json_array(id, request_id, trace_id, row_id, rows, time, model, version, \
+         method, route, status, total_us, upstream_us, request_bytes, response_bytes, outcome, reason, \
+         request_truncated, response_truncated, headers)) FROM (SELECT * FROM exchanges ORDER BY id)";
+    assert_eq!(
+        fixture.query::<String>(seen),
+        r#"[[1,"r-1700000000000","0af7",1,1,"2023-11-14T22:13:20.000Z","iris","v1","POST","/predict",200,1500,1200,64,0,"captured","",0,0,null],"#
+            .to_owned()
+            + r#"[2,"r-1700000000001","b7ad",2,1,"2023-11-14T22:13:20.001Z","iris","v1","POST","/predict",200,1500,1200,64,0,"captured","",0,1,null],"#
+            + r#"[3,"r-1700000000002",null,3,1,"2023-11-14T22:13:20.002Z","iris","v1","POST","/predict",200,1500,1200,64,0,"captured","aborted",0,0,null],"#
+            + r#"[4,"r-1700000000003",null,4,1,"2023-11-14T22:13:20.003Z","iris","v1","POST","/predict",503,1500,1200,64,0,"captured","",0,0,null]]"#
+    );
+    let rows =
+        "SELECT json_group_array(json_array(id, exchange_id, status, version)) FROM rows_iris";
+    assert_eq!(
+        fixture.query::<String>(rows),
+        r#"[[1,1,200,"v1"],[2,2,200,"v1"],[3,3,200,"v1"],[4,4,503,"v1"]]"#
+    );
+    // Three answered well; whatever table they are in.
+    let totals = window.coverage(0, Timestamp(T0)).unwrap();
+    assert_eq!((totals.captured, totals.lost), (3, 0));
+    assert_eq!(window.coverage(0, Timestamp(T0 + 1)).unwrap().captured, 2);
+}
+
+#[test]
+fn more_models_than_sqlite_joins_selects_have_one_view() {
+    let names: Vec<String> = (0..130).map(|n| format!("m{n}")).collect();
+    let specs = names.iter().map(|name| spec(name, &["x"], &[])).collect();
+    let fixture = Fixture::new(specs);
+    let window = fixture.open(T0).window;
+    let row = || vec![vec![Cell::Number(7.0)]];
+    let batch = vec![record(0, T0, row()), record(129, T0, row())];
+    window.commit(batch).unwrap();
+    let seen: String = fixture.query("SELECT group_concat(model) FROM exchanges");
+    assert_eq!(seen, "m0,m129");
+}
+
 #[test]
 fn models_whose_names_differ_in_case_have_views_of_their_own() {
     let fixture = Fixture::new(vec![spec("Iris", &["x"], &[]), spec("iris", &["x"], &[])]);

@@ -49,7 +49,7 @@ fn a_window_of_the_second_format_is_upgraded_and_keeps_everything() {
     assert_eq!(rows[0].cells[1], Cell::Text("x".into()));
     let committed = opened.window.commit(stream(0, T0 + 1..T0 + 2)).unwrap();
     assert_eq!(committed.rows[0].id, 4);
-    assert_eq!(fixture.query::<i64>("PRAGMA user_version"), 5);
+    assert_eq!(fixture.query::<i64>("PRAGMA user_version"), 6);
     let seen: String = fixture.query(
         "SELECT json_group_array(json_array(id, request_id, rows, request_bytes, response_bytes, outcome, \
          reason, request_truncated, response_truncated, headers)) FROM exchanges",
@@ -65,6 +65,60 @@ fn a_window_of_the_second_format_is_upgraded_and_keeps_everything() {
          (SELECT count(*) FROM rows_iris))",
     );
     assert_eq!(kept, "[1,3,4]");
+}
+
+#[test]
+fn rows_of_an_earlier_format_are_thinned_and_expire_beside_new_ones() {
+    let mut fixture = Fixture::new(iris());
+    fixture.config.keep_rows = 400;
+    let old = Connection::open(&fixture.config.path).unwrap();
+    schema::write_version(&old, 2).unwrap();
+    old.execute_batch(HOUR).unwrap();
+    // Three rows of one exchange and one of another are there; 300 more of one row each.
+    for id in 4..304 {
+        let time = T0 + id;
+        old.execute_batch(&format!(
+            "INSERT INTO row_data_1 VALUES ({id}, {id}, {time}, 1, NULL, 1.5, 'x', 7.0); \
+             INSERT INTO exchange_data VALUES ({id}, 'r', NULL, {id}, 1, {time}, 1, 1, 'POST', '/predict', 200, \
+             1500, 1200, 64, 32, 'captured', '')"
+        ))
+        .unwrap();
+    }
+    old.execute_batch("UPDATE meta SET value = 304 WHERE name IN ('next_row', 'next_exchange')")
+        .unwrap();
+    drop(old);
+    let window = fixture.open(T0 + 60_000).window;
+    assert_eq!(window.figures(0).rows, 303);
+    let path = fixture.config.path.clone();
+    let count = |what: &str| -> i64 {
+        let shell = Connection::open(&path).unwrap();
+        let sql = format!("SELECT count(*) FROM {what}");
+        shell.query_row(&sql, (), |row| row.get(0)).unwrap()
+    };
+    for start in (T0 + 60_000..T0 + 61_000).step_by(20) {
+        window.commit(stream(0, start..start + 20)).unwrap();
+        window.settle("");
+        let rows = window.figures(0).rows;
+        assert!((250..=400).contains(&rows), "{rows}");
+        assert_eq!(count("rows_iris"), rows as i64);
+        // Of the first hour's two, the one without rows stays.
+        let three = count("rows_iris WHERE exchange_id = 1");
+        let exchanges = rows as i64 - three + three.min(1) + 1;
+        assert_eq!(count("exchanges"), exchanges);
+        assert_eq!(count("rows_iris WHERE status IS NULL"), 0);
+    }
+    let left = count("rows_iris WHERE id < 304");
+    assert!((10..120).contains(&left), "{left}");
+    window.close();
+    drop(window);
+    fixture.config.keep_for = Duration::from_millis(500);
+    let window = fixture.open(T0 + 61_000).window;
+    window.settle("");
+    let rows = window.figures(0).rows as i64;
+    assert!((200..400).contains(&rows), "{rows}");
+    assert_eq!((count("rows_iris"), count("exchanges")), (rows, rows));
+    let oldest: String = fixture.query("SELECT min(time) FROM rows_iris");
+    assert!(oldest >= Timestamp(T0 + 60_500).to_string(), "{oldest}");
 }
 
 #[test]

@@ -1,0 +1,300 @@
+//! Where a model's rows are: the new ones in three tables that take turns, what is left of older ones in a
+//! fourth.
+//!
+//! Of a busy model thinning leaves one row in ten, later one in a hundred. To delete the others one by one
+//! would cost as much as storing them did. So those that stay are moved out of the oldest of the three, and
+//! what remains there goes at once, as the table is emptied. Rows that thinning never reaches are moved once.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::layout::WIDTH;
+
+/// Tables of a model: first the one for what is left of older rows, then those that take turns.
+pub(super) const TABLES: usize = 4;
+
+/// The table for what is left of older rows.
+pub(super) const KEPT: usize = 0;
+
+/// What `checked` is where the row feeds the checks and its exchange stands in it: see
+/// [`super::exchanges::stands_in_its_row`].
+pub(super) const WITH_EXCHANGE: i64 = 2;
+
+/// The columns a row's exchange stands in, where it stands in the row; all NULL otherwise.
+pub(super) const EXCHANGE_COLUMNS: [&str; 11] = [
+    "request_id",
+    "trace_id",
+    "reference",
+    "method",
+    "route",
+    "status",
+    "total_us",
+    "upstream_us",
+    "request_bytes",
+    "response_bytes",
+    "headers",
+];
+
+/// The tables of one model, as the writer sees them.
+#[derive(Debug)]
+pub(super) struct Generations {
+    /// As many as [`TABLES`].
+    tables: Vec<Generation>,
+    /// The one new rows go into.
+    current: usize,
+    /// The columns of each, for SQL.
+    columns: String,
+}
+
+/// One of the tables.
+#[derive(Debug)]
+pub(super) struct Generation {
+    /// Its name.
+    pub(super) name: String,
+    /// Its rows.
+    pub(super) rows: u64,
+    /// No row in it has a lower id …
+    first: i64,
+    /// … or a higher one.
+    last: i64,
+}
+
+/// The names of a model's tables.
+pub(super) fn names(number: i64) -> [String; TABLES] {
+    std::array::from_fn(|at| match at {
+        KEPT => format!("row_data_{number}"),
+        _ => format!("row_data_{number}_{at}"),
+    })
+}
+
+/// The names of all tables of rows in the file.
+pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'row_data_[0-9]*'",
+        )?
+        .query_map((), |row| row.get(0))?
+        .collect()
+}
+
+/// Makes the tables of a model, or brings them to `width` columns of values.
+pub(super) fn make(connection: &Connection, number: i64, width: usize) -> rusqlite::Result<()> {
+    let values: Vec<String> = (0..WIDTH.min(width as i64))
+        .map(|at| format!("c{at}"))
+        .collect();
+    let beside = EXCHANGE_COLUMNS
+        .into_iter()
+        .chain(values.iter().map(String::as_str));
+    for name in names(number) {
+        let held = columns(connection, &name)?;
+        if held.is_empty() {
+            let beside: String = beside.clone().map(|column| format!(", {column}")).collect();
+            connection.execute_batch(&format!(
+                "CREATE TABLE {name} (id INTEGER PRIMARY KEY, exchange_id INTEGER NOT NULL, \
+                 time INTEGER NOT NULL, checked INTEGER NOT NULL, rest{beside}); \
+                 CREATE INDEX {name}_time ON {name} (time, checked)"
+            ))?;
+            continue;
+        }
+        for column in beside
+            .clone()
+            .filter(|column| !held.iter().any(|h| h == column))
+        {
+            connection.execute_batch(&format!("ALTER TABLE {name} ADD COLUMN {column}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn columns(connection: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare("SELECT name FROM pragma_table_info(?1)")?
+        .query_map([table], |row| row.get(0))?
+        .collect()
+}
+
+// === impl Generations ===
+
+impl Generations {
+    /// Finds what the tables of a model hold.
+    pub(super) fn load(connection: &Connection, number: i64) -> rusqlite::Result<Self> {
+        let names = names(number);
+        let columns = columns(connection, &names[KEPT])?.join(", ");
+        let mut tables = Vec::with_capacity(TABLES);
+        for name in names {
+            let sql = format!("SELECT count(*), min(id), max(id) FROM {name}");
+            let held: (i64, Option<i64>, Option<i64>) = connection
+                .query_row(&sql, (), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            tables.push(Generation {
+                name,
+                rows: held.0.unsigned_abs(),
+                first: held.1.unwrap_or(i64::MAX),
+                last: held.2.unwrap_or(0),
+            });
+        }
+        let newest = (KEPT + 1..TABLES).max_by_key(|at| tables[*at].last);
+        Ok(Self {
+            tables,
+            current: newest.unwrap_or(TABLES - 1),
+            columns,
+        })
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Generation> {
+        self.tables.iter()
+    }
+
+    pub(super) fn get(&self, at: usize) -> &Generation {
+        &self.tables[at]
+    }
+
+    /// The table new rows go into.
+    pub(super) fn current(&self) -> &str {
+        &self.tables[self.current].name
+    }
+
+    /// Rows from `first` to `last` went into the current table.
+    pub(super) fn took(&mut self, rows: u64, (first, last): (i64, i64)) {
+        self.tables[self.current].took(rows, (first, last));
+    }
+
+    /// So many rows are gone from the table at `at`.
+    pub(super) fn lost(&mut self, at: usize, rows: u64) {
+        let table = &mut self.tables[at];
+        table.rows -= rows.min(table.rows);
+        if table.rows == 0 {
+            (table.first, table.last) = (i64::MAX, 0);
+        }
+    }
+
+    /// Those that take turns and hold rows, oldest first.
+    fn turns(&self) -> Vec<usize> {
+        let mut turns: Vec<usize> = (KEPT + 1..TABLES)
+            .filter(|at| self.tables[*at].rows > 0)
+            .collect();
+        turns.sort_unstable_by_key(|at| self.tables[*at].first);
+        turns
+    }
+
+    /// Where the current table has its share, lets an empty one follow. What it returns must be emptied
+    /// first, if all hold rows.
+    pub(super) fn turn(&mut self, share: u64) -> Option<usize> {
+        if self.tables[self.current].rows < share.max(1) {
+            return None;
+        }
+        if let Some(empty) = (KEPT + 1..TABLES).find(|at| self.tables[*at].rows == 0) {
+            self.current = empty;
+            return None;
+        }
+        self.turns().first().copied()
+    }
+
+    /// Of those that take turns the oldest, as many as are not needed for `limit / 2` whole rows, and the
+    /// first id of the others. `None` where that would leave hardly any older ones.
+    pub(super) fn older(&self, limit: u64) -> Option<(Vec<usize>, i64)> {
+        let turns = self.turns();
+        let mut newer: u64 = turns.iter().map(|at| self.tables[*at].rows).sum();
+        let mut older = Vec::new();
+        for at in &turns {
+            let without = newer - self.tables[*at].rows;
+            if without < limit.div_ceil(2) {
+                break;
+            }
+            newer = without;
+            older.push(*at);
+        }
+        let before = turns.get(older.len()).map(|at| self.tables[*at].first)?;
+        (!older.is_empty() && newer <= limit / 8 * 5).then_some((older, before))
+    }
+
+    /// Of `ids` (ascending) those that may be in the table at `at`.
+    pub(super) fn within<'a>(&self, at: usize, ids: &'a [i64]) -> &'a [i64] {
+        let Generation { first, last, .. } = self.tables[at];
+        let begin = ids.partition_point(|id| *id < first);
+        let end = ids.partition_point(|id| *id <= last).max(begin);
+        &ids[begin..end]
+    }
+
+    /// Moves the rows with these ids from their tables to the one for what is left, in one transaction, which
+    /// empties the tables `emptied` as well; how many rows went with them.
+    pub(super) fn keep(
+        &mut self,
+        connection: &Connection,
+        staying: &[(usize, i64)],
+        emptied: &[usize],
+    ) -> rusqlite::Result<u64> {
+        let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+        let (kept, columns) = (&self.tables[KEPT].name, &self.columns);
+        let mut moved = [0; TABLES];
+        for (at, id) in staying {
+            let from = &self.tables[*at].name;
+            let copied = transaction
+                .prepare_cached(&format!(
+                    "INSERT INTO {kept} ({columns}) SELECT {columns} FROM {from} WHERE id = ?1"
+                ))?
+                .execute([id])?;
+            moved[*at] += copied as u64;
+            if copied > 0 && !emptied.contains(at) {
+                transaction
+                    .prepare_cached(&format!("DELETE FROM {from} WHERE id = ?1"))?
+                    .execute([id])?;
+            }
+        }
+        let mut gone = 0;
+        for at in emptied {
+            let name = &self.tables[*at].name;
+            gone += transaction.execute(&format!("DELETE FROM {name}"), ())? as u64 - moved[*at];
+        }
+        transaction.commit()?;
+        if let ([(_, first), ..], [.., (_, last)]) = (staying, staying) {
+            self.tables[KEPT].took(moved.iter().sum(), (*first, *last));
+        }
+        for (at, moved) in moved.iter().enumerate() {
+            let all = if emptied.contains(&at) {
+                u64::MAX
+            } else {
+                *moved
+            };
+            self.lost(at, all);
+        }
+        Ok(gone)
+    }
+
+    /// The time of the oldest row.
+    pub(super) fn oldest(&self, connection: &Connection) -> rusqlite::Result<Option<i64>> {
+        let mut oldest = None;
+        for table in self.tables.iter().filter(|table| table.rows > 0) {
+            let sql = format!("SELECT min(time) FROM {}", table.name);
+            let time: Option<i64> =
+                (connection.prepare_cached(&sql)?).query_row((), |row| row.get(0))?;
+            oldest = oldest.into_iter().chain(time).min();
+        }
+        Ok(oldest)
+    }
+
+    /// The ids of the rows in the table at `at`, from the index alone, in no order; of each, whether its
+    /// exchange stands in it.
+    pub(super) fn ids(
+        &self,
+        connection: &Connection,
+        at: usize,
+    ) -> rusqlite::Result<Vec<(i64, bool)>> {
+        let name = &self.tables[at].name;
+        let sql = format!("SELECT id, checked FROM {name} INDEXED BY {name}_time");
+        connection
+            .prepare_cached(&sql)?
+            .query_map((), |row| {
+                Ok((row.get(0)?, row.get::<_, i64>(1)? == WITH_EXCHANGE))
+            })?
+            .collect()
+    }
+}
+
+// === impl Generation ===
+
+impl Generation {
+    fn took(&mut self, rows: u64, (first, last): (i64, i64)) {
+        self.rows += rows;
+        self.first = self.first.min(first);
+        self.last = self.last.max(last);
+    }
+}

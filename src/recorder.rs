@@ -18,9 +18,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::decode::{Decoded, Decoder, Undecodable};
-use crate::drift;
 use crate::drift::current::Entry;
-use crate::drift::live::{Live, Lives};
+use crate::drift::live::Lives;
 use crate::exchange::{DropReason, Ending, Exchange, Outcome};
 use crate::feature::{Cell, Role, Store};
 use crate::metrics::tap::TapCounters;
@@ -120,7 +119,13 @@ impl Recorder {
             let mut state = TapState::Open;
             let mut idle = false;
             // One by one: a body may hold many rows, and a batch is bounded by its rows.
-            while !batch.due() && !idle {
+            let mut taken: u32 = 0;
+            while !batch.full() && !idle {
+                // Now and then: to read the clock costs as much as to read a field.
+                if taken.is_multiple_of(8) && batch.due() {
+                    break;
+                }
+                taken += 1;
                 idle = true;
                 state = tap.drain(1, |tapped| {
                     idle = false;
@@ -222,12 +227,6 @@ impl Recorder {
         let lives = self.pulse.waits(|| self.lives.hold());
         let live = |model: usize| lives.get(model).and_then(Option::as_deref);
         let fed = |record: &Record| live(record.exchange.model).filter(|_| record.checked);
-        let encode = |record| {
-            let live: Option<&Live> = fed(record);
-            let rows = live.map_or(&[][..], |_| &record.rows);
-            (rows.iter()).filter_map(move |row| Some(Arc::new(live?.reference.encode(row))))
-        };
-        let encoded: Vec<Arc<drift::Row>> = records.iter().flat_map(encode).collect();
         self.health.committing(true);
         let commit = || self.window.commit(Arc::clone(&records));
         let committed = self.pulse.waits(commit);
@@ -254,22 +253,25 @@ impl Recorder {
                 live.thin(*thinned);
             }
         }
-        let (mut ids, mut encoded) = (committed.rows.into_iter(), encoded.into_iter());
+        let mut ids = committed.rows.into_iter();
         for record in records.iter() {
             let ids = ids.by_ref().take(record.rows.len());
             let Some(live) = fed(record) else {
                 ids.for_each(drop);
                 continue;
             };
-            for (id, values) in ids.zip(&mut encoded) {
+            // Each by itself: most are soon let go of, and their memory is at hand then.
+            for (id, row) in ids.zip(&record.rows) {
                 live.append(&Entry {
                     id: id.id,
                     priority: id.priority,
                     time: record.exchange.started,
-                    values,
+                    values: Arc::new(live.reference.encode(row)),
                 });
             }
         }
+        drop(lives);
+        batch.reuse(records);
         Commit::Stored
     }
 

@@ -20,7 +20,7 @@ pub(super) struct Batch {
     counters: Arc<TapCounters>,
     records: Vec<Record>,
     /// What a commit was tried with and will be tried with again.
-    sealed: Option<Arc<[Record]>>,
+    sealed: Option<Arc<Vec<Record>>>,
     rows: usize,
     since: Option<Instant>,
     /// The model of the exchange that is being read.
@@ -78,19 +78,31 @@ impl Batch {
         self.records.is_empty() && self.sealed.is_none()
     }
 
-    /// Whether it is full or has waited long enough; one that was tried stays due.
+    /// Whether it is full; one that was tried stays so.
+    pub(super) fn full(&self) -> bool {
+        self.sealed.is_some() || self.rows >= BATCH_ROWS || self.records.len() >= BATCH_EXCHANGES
+    }
+
+    /// Whether it is full or has waited long enough.
     pub(super) fn due(&self) -> bool {
-        self.sealed.is_some()
-            || self.rows >= BATCH_ROWS
-            || self.records.len() >= BATCH_EXCHANGES
-            || self.since.is_some_and(|since| since.elapsed() >= BATCH_AGE)
+        self.full() || self.since.is_some_and(|since| since.elapsed() >= BATCH_AGE)
     }
 
     /// What is to be committed. It stays here until it is [settled](Batch::settle).
-    pub(super) fn seal(&mut self) -> Arc<[Record]> {
+    pub(super) fn seal(&mut self) -> Arc<Vec<Record>> {
         let records = &mut self.records;
         let sealed = (self.sealed).get_or_insert_with(|| std::mem::take(records).into());
         Arc::clone(sealed)
+    }
+
+    /// Lets the next batch have the room of one that was settled, if nobody else holds that.
+    pub(super) fn reuse(&mut self, settled: Arc<Vec<Record>>) {
+        if let Some(mut records) = Arc::into_inner(settled)
+            && self.records.is_empty()
+        {
+            records.clear();
+            self.records = records;
+        }
     }
 
     /// Counts every record as committed; the batch is empty then.
@@ -116,7 +128,7 @@ impl Batch {
         }
     }
 
-    fn take(&mut self) -> Arc<[Record]> {
+    fn take(&mut self) -> Arc<Vec<Record>> {
         self.rows = 0;
         self.since = None;
         self.sealed.take().unwrap_or_default()

@@ -52,6 +52,8 @@ pub(super) struct Generation {
     pub(super) name: String,
     /// Its rows.
     pub(super) rows: u64,
+    /// Whether the exchange of each of them, of those that are gone too, stands in it.
+    alone: bool,
     /// No row in it has a lower id …
     first: i64,
     /// … or a higher one.
@@ -121,15 +123,19 @@ impl Generations {
         let columns = columns(connection, &names[KEPT])?.join(", ");
         let mut tables = Vec::with_capacity(TABLES);
         for name in names {
-            let sql = format!("SELECT count(*), min(id), max(id) FROM {name}");
-            let held: (i64, Option<i64>, Option<i64>) = connection
-                .query_row(&sql, (), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-            tables.push(Generation {
-                name,
-                rows: held.0.unsigned_abs(),
-                first: held.1.unwrap_or(i64::MAX),
-                last: held.2.unwrap_or(0),
-            });
+            let sql = format!(
+                "SELECT count(*), min(id), max(id), NOT EXISTS \
+                 (SELECT 1 FROM {name} INDEXED BY {name}_time WHERE checked <> {WITH_EXCHANGE}) FROM {name}"
+            );
+            tables.push(connection.query_row(&sql, (), |row| {
+                Ok(Generation {
+                    rows: row.get::<_, i64>(0)?.unsigned_abs(),
+                    first: row.get::<_, Option<i64>>(1)?.unwrap_or(i64::MAX),
+                    last: row.get::<_, Option<i64>>(2)?.unwrap_or(0),
+                    alone: row.get(3)?,
+                    name,
+                })
+            })?);
         }
         let newest = (KEPT + 1..TABLES).max_by_key(|at| tables[*at].last);
         Ok(Self {
@@ -152,9 +158,11 @@ impl Generations {
         &self.tables[self.current].name
     }
 
-    /// Rows from `first` to `last` went into the current table.
-    pub(super) fn took(&mut self, rows: u64, (first, last): (i64, i64)) {
-        self.tables[self.current].took(rows, (first, last));
+    /// Rows from `first` to `last` went into the current table; whether the exchanges of all stand in them.
+    pub(super) fn took(&mut self, rows: u64, (first, last): (i64, i64), alone: bool) {
+        let table = &mut self.tables[self.current];
+        table.took(rows, (first, last));
+        table.alone &= alone;
     }
 
     /// So many rows are gone from the table at `at`.
@@ -162,7 +170,7 @@ impl Generations {
         let table = &mut self.tables[at];
         table.rows -= rows.min(table.rows);
         if table.rows == 0 {
-            (table.first, table.last) = (i64::MAX, 0);
+            (table.first, table.last, table.alone) = (i64::MAX, 0, true);
         }
     }
 
@@ -249,6 +257,8 @@ impl Generations {
             self.tables[KEPT].took(moved.iter().sum(), (*first, *last));
         }
         for (at, moved) in moved.iter().enumerate() {
+            let alone = *moved == 0 || self.tables[at].alone;
+            self.tables[KEPT].alone &= alone;
             let all = if emptied.contains(&at) {
                 u64::MAX
             } else {
@@ -271,14 +281,19 @@ impl Generations {
         Ok(oldest)
     }
 
-    /// The ids of the rows in the table at `at`, from the index alone, in no order; of each, whether its
-    /// exchange stands in it.
+    /// The ids of the rows in the table at `at`, in no order; of each, whether its exchange stands in it. From
+    /// the index alone, and without that where nothing is missing from the first to the last.
     pub(super) fn ids(
         &self,
         connection: &Connection,
         at: usize,
     ) -> rusqlite::Result<Vec<(i64, bool)>> {
-        let name = &self.tables[at].name;
+        let table = &self.tables[at];
+        let all = table.last.checked_sub(table.first).map(i64::unsigned_abs);
+        if table.alone && table.rows > 0 && all == Some(table.rows - 1) {
+            return Ok((table.first..=table.last).map(|id| (id, true)).collect());
+        }
+        let name = &table.name;
         let sql = format!("SELECT id, checked FROM {name} INDEXED BY {name}_time");
         connection
             .prepare_cached(&sql)?

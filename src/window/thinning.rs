@@ -43,7 +43,8 @@ pub(super) fn plan(ids: &[i64], seed: u64, segments: &[Thinned], limit: usize) -
         Some(id) => *id,
         None => older.last()? + 1,
     };
-    plan_older(older, before, seed, segments, room(limit, whole))
+    let room = room(limit, whole);
+    plan_older(older, before, seed, segments, (room, room))
 }
 
 /// How many older rows may stay beside `whole` newer ones.
@@ -51,31 +52,29 @@ pub(super) fn room(limit: usize, whole: usize) -> usize {
     (limit - limit / AT_ONCE).saturating_sub(whole)
 }
 
-/// What to delete of `older`, all rows before the one with the id `before` (ascending), so that `room` are
-/// left; `None` where they fit.
+/// What to delete of `older`, all rows before the one with the id `before` (ascending). As long as the last
+/// threshold leaves no more than `most` of them it stays; else `least` are left. `None` where all fit.
 pub(super) fn plan_older(
     older: &[i64],
     before: i64,
     seed: u64,
     segments: &[Thinned],
-    room: usize,
+    (least, most): (usize, usize),
 ) -> Option<Plan> {
-    if older.len() <= room {
+    if older.len() <= most {
         return None;
     }
     let first = older.first().copied()?;
     let mut priorities: Vec<u32> = older.iter().map(|id| priority(*id, seed)).collect();
-    let (_, threshold, _) = priorities.select_nth_unstable(room);
-    let mut threshold = u64::from(*threshold);
     let mut kept = still_there(segments, first);
-    if let Some(last) = kept.last()
-        && threshold > last.threshold
-    {
+    let below_last = kept.last().map_or(0, |last| {
         let below = |priority: &&u32| u64::from(**priority) < last.threshold;
-        if priorities.iter().filter(below).count() >= room / 2 {
-            threshold = last.threshold;
-        }
-    }
+        priorities.iter().filter(below).count()
+    });
+    let threshold = match kept.last() {
+        Some(last) if (most / 2..=most).contains(&below_last) => last.threshold,
+        _ => u64::from(*priorities.select_nth_unstable(least).1),
+    };
     kept.retain(|segment| segment.threshold < threshold);
     kept.push(Thinned { before, threshold });
     let goes = |id: &i64| u64::from(priority(*id, seed)) >= threshold;

@@ -433,7 +433,8 @@ impl Writer {
         for (state, rows) in self.models.iter_mut().zip(&rows) {
             if let ([first, ..], [.., last]) = (&rows[..], &rows[..]) {
                 let ends = (first.id, last.id);
-                state.generations.took(rows.len() as u64, ends);
+                let alone = rows.iter().all(|row| row.reference.is_some());
+                state.generations.took(rows.len() as u64, ends, alone);
             }
         }
         let first = std::mem::replace(&mut self.next, next).row;

@@ -2,9 +2,9 @@
 //! only then, counts them captured and hands their rows to the comparison.
 //!
 //! Invariant: it polls (nothing on the path of traffic ever wakes it), and whatever a body holds, it
-//! ends as a record or a count. A defect costs the batch it is met in, counted as lost; recording
-//! begins anew. While another program holds the window's lock the batch waits, and behind it, within
-//! its budget, the tap's queue.
+//! ends as a record or a count. A defect costs the batch it is met in, counted as lost, or where that is
+//! stored already, its part in the comparison until the next start; recording begins anew. While another
+//! program holds the window's lock the batch waits, and behind it, within its budget, the tap's queue.
 
 mod batch;
 mod health;
@@ -37,6 +37,9 @@ use unread::Unread;
 const POLL: Duration = Duration::from_millis(5);
 /// The same while nothing comes: a process without traffic should cost nothing.
 const REST: Duration = Duration::from_millis(20);
+/// Bytes taken off the tap between looks at the clock, 1,024 more for each exchange: a look costs as much as to
+/// read a field.
+const CLOCK: usize = 8192;
 /// Before the recorder goes on after a defect: one that comes back each time must not take a core.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -119,18 +122,21 @@ impl Recorder {
             let mut state = TapState::Open;
             let mut idle = false;
             // One by one: a body may hold many rows, and a batch is bounded by its rows.
-            let mut taken: u32 = 0;
+            let mut taken = 0;
             while !batch.full() && !idle {
-                // Now and then: to read the clock costs as much as to read a field.
-                if taken.is_multiple_of(8) && batch.due() {
-                    break;
-                }
-                taken += 1;
                 idle = true;
                 state = tap.drain(1, |tapped| {
                     idle = false;
+                    let exchange = &tapped.exchange;
+                    taken += 1024 + exchange.request.bytes.len() + exchange.response.bytes.len();
                     self.take(tapped, &mut batch, unread);
                 });
+                if taken > CLOCK {
+                    taken = 0;
+                    if batch.due() {
+                        break;
+                    }
+                }
             }
             // What is held when the tap closes is tried once more, then given up.
             let last = tap.is_closed();

@@ -199,7 +199,7 @@ pub(super) fn size(batch: &[Record]) -> u64 {
 }
 
 /// About what the headers of an exchange take.
-fn header_bytes(captured: &CapturedHeaders) -> usize {
+pub(super) fn header_bytes(captured: &CapturedHeaders) -> usize {
     let each = captured.request.iter().chain(&captured.response);
     each.map(|header| header.name.len() + header.value.len() + 8)
         .sum()

@@ -5,6 +5,9 @@
 //! would cost as much as storing them did. So those that stay are moved out of the oldest of the three, and
 //! what remains there goes at once, as the table is emptied. Rows that thinning never reaches are moved once.
 
+use std::collections::HashSet;
+
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::layout::WIDTH;
@@ -78,7 +81,8 @@ pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<String>> {
         .collect()
 }
 
-/// Makes the tables of a model, or brings them to `width` columns of values.
+/// Makes the tables of a model, or brings them to `width` columns of values. To add a column takes as long as to
+/// read the whole schema, so tables that are empty are made anew.
 pub(super) fn make(connection: &Connection, number: i64, width: usize) -> rusqlite::Result<()> {
     let values: Vec<String> = (0..WIDTH.min(width as i64))
         .map(|at| format!("c{at}"))
@@ -87,22 +91,27 @@ pub(super) fn make(connection: &Connection, number: i64, width: usize) -> rusqli
         .into_iter()
         .chain(values.iter().map(String::as_str));
     for name in names(number) {
-        let held = columns(connection, &name)?;
-        if held.is_empty() {
-            let beside: String = beside.clone().map(|column| format!(", {column}")).collect();
-            connection.execute_batch(&format!(
-                "CREATE TABLE {name} (id INTEGER PRIMARY KEY, exchange_id INTEGER NOT NULL, \
-                 time INTEGER NOT NULL, checked INTEGER NOT NULL, rest{beside}); \
-                 CREATE INDEX {name}_time ON {name} (time, checked)"
-            ))?;
+        let held: HashSet<String> = columns(connection, &name)?.into_iter().collect();
+        let missing: Vec<&str> = beside.clone().filter(|c| !held.contains(*c)).collect();
+        if missing.is_empty() {
             continue;
         }
-        for column in beside
-            .clone()
-            .filter(|column| !held.iter().any(|h| h == column))
-        {
-            connection.execute_batch(&format!("ALTER TABLE {name} ADD COLUMN {column}"))?;
+        if !held.is_empty() {
+            let some = format!("SELECT EXISTS (SELECT 1 FROM {name})");
+            if connection.query_row(&some, (), |row| row.get(0))? {
+                for column in missing {
+                    connection.execute_batch(&format!("ALTER TABLE {name} ADD COLUMN {column}"))?;
+                }
+                continue;
+            }
+            connection.execute_batch(&format!("DROP TABLE {name}"))?;
         }
+        let beside: String = beside.clone().map(|column| format!(", {column}")).collect();
+        connection.execute_batch(&format!(
+            "CREATE TABLE {name} (id INTEGER PRIMARY KEY, exchange_id INTEGER NOT NULL, \
+             time INTEGER NOT NULL, checked INTEGER NOT NULL, rest{beside}); \
+             CREATE INDEX {name}_time ON {name} (time, checked)"
+        ))?;
     }
     Ok(())
 }
@@ -196,22 +205,22 @@ impl Generations {
         self.turns().first().copied()
     }
 
-    /// Of those that take turns the oldest, as many as are not needed for `limit / 2` whole rows, and the
-    /// first id of the others. `None` where that would leave hardly any older ones.
-    pub(super) fn older(&self, limit: u64) -> Option<(Vec<usize>, i64)> {
+    /// Of those that take turns the oldest, as many as are not needed for `limit / 2` whole rows, or nearly.
+    /// `None` where there is none, or the others would leave hardly any room for older rows.
+    pub(super) fn older(&self, limit: u64) -> Option<Vec<usize>> {
         let turns = self.turns();
         let mut newer: u64 = turns.iter().map(|at| self.tables[*at].rows).sum();
         let mut older = Vec::new();
         for at in &turns {
             let without = newer - self.tables[*at].rows;
-            if without < limit.div_ceil(2) {
+            if without < limit / 16 * 7 {
                 break;
             }
             newer = without;
             older.push(*at);
         }
-        let before = turns.get(older.len()).map(|at| self.tables[*at].first)?;
-        (!older.is_empty() && newer <= limit / 8 * 5).then_some((older, before))
+        let some = !older.is_empty() && older.len() < turns.len();
+        (some && newer <= limit / 8 * 5).then_some(older)
     }
 
     /// Of `ids` (ascending) those that may be in the table at `at`.
@@ -233,24 +242,30 @@ impl Generations {
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
         let (kept, columns) = (&self.tables[KEPT].name, &self.columns);
         let mut moved = [0; TABLES];
-        for (at, id) in staying {
-            let from = &self.tables[*at].name;
-            let copied = transaction
-                .prepare_cached(&format!(
-                    "INSERT INTO {kept} ({columns}) SELECT {columns} FROM {from} WHERE id = ?1"
-                ))?
-                .execute([id])?;
-            moved[*at] += copied as u64;
-            if copied > 0 && !emptied.contains(at) {
-                transaction
-                    .prepare_cached(&format!("DELETE FROM {from} WHERE id = ?1"))?
-                    .execute([id])?;
+        for (at, moved) in moved.iter_mut().enumerate() {
+            let mut of_it = staying.iter().filter(|(of, _)| *of == at).peekable();
+            if of_it.peek().is_none() {
+                continue;
+            }
+            let from = &self.tables[at].name;
+            let mut copy = transaction.prepare_cached(&format!(
+                "INSERT INTO {kept} ({columns}) SELECT {columns} FROM {from} WHERE id = ?1"
+            ))?;
+            let mut delete =
+                transaction.prepare_cached(&format!("DELETE FROM {from} WHERE id = ?1"))?;
+            for (_, id) in of_it {
+                let copied = copy.execute([id])?;
+                *moved += copied as u64;
+                if copied > 0 && !emptied.contains(&at) {
+                    delete.execute([id])?;
+                }
             }
         }
         let mut gone = 0;
         for at in emptied {
             let name = &self.tables[*at].name;
-            gone += transaction.execute(&format!("DELETE FROM {name}"), ())? as u64 - moved[*at];
+            let all = transaction.execute(&format!("DELETE FROM {name}"), ())? as u64;
+            gone += all.saturating_sub(moved[*at]);
         }
         transaction.commit()?;
         if let ([(_, first), ..], [.., (_, last)]) = (staying, staying) {
@@ -279,6 +294,28 @@ impl Generations {
             oldest = oldest.into_iter().chain(time).min();
         }
         Ok(oldest)
+    }
+
+    /// About how many bytes a row takes, by the newest ones of each table; `None` where there is none.
+    pub(super) fn row_bytes(&self, connection: &Connection) -> rusqlite::Result<Option<f64>> {
+        let (mut bytes, mut rows) = (0, 0);
+        for table in self.tables.iter().filter(|table| table.rows > 0) {
+            let sql = format!("SELECT * FROM {} ORDER BY id DESC LIMIT 20", table.name);
+            let mut statement = connection.prepare(&sql)?;
+            let columns = statement.column_count();
+            let mut newest = statement.query(())?;
+            while let Some(row) = newest.next()? {
+                rows += 1;
+                for at in 0..columns {
+                    bytes += match row.get_ref(at)? {
+                        ValueRef::Null => 1,
+                        ValueRef::Integer(_) | ValueRef::Real(_) => 9,
+                        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.len() + 2,
+                    };
+                }
+            }
+        }
+        Ok((rows > 0).then(|| bytes as f64 / f64::from(rows)))
     }
 
     /// The ids of the rows in the table at `at`, in no order; of each, whether its exchange stands in it. From

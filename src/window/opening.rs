@@ -168,7 +168,7 @@ fn attempt(
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     // In kibibytes. Thinning deletes rows all over the older half.
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-    connection.set_prepared_statement_cache_capacity(32 + 12 * models.len());
+    connection.set_prepared_statement_cache_capacity(32 + 48 * models.len());
     if quarantine::is_suspect(path) {
         full_check(&connection)?;
         quarantine::absolve(path);
@@ -177,10 +177,11 @@ fn attempt(
     }
     schema::migrate(&mut connection)?;
     let limits = Limits::new(config, &connection)?;
-    limits.apply(&connection)?;
     let transaction = Transaction::new_unchecked(&connection, TransactionBehavior::Immediate)?;
     let prepared = prepare(&transaction, limits, models, now)?;
     transaction.commit()?;
+    // Not before: a file that is as large as it may be is opened, and upgraded, all the same.
+    prepared.limits.apply(&connection)?;
     Ok((connection, prepared))
 }
 
@@ -229,8 +230,9 @@ fn prepare(
         opened.push(model);
     }
     for number in others(connection, &states)? {
-        // Its columns stay what they are.
-        generations::make(connection, number, 0)?;
+        let width = "SELECT count(*) FROM columns WHERE model = ?1";
+        let width: i64 = connection.query_row(width, [number], |row| row.get(0))?;
+        generations::make(connection, number, usize::try_from(width).unwrap_or(0))?;
         states.push(ModelState::load(connection, number, None, 0)?);
     }
     exchanges::make_view(connection)?;

@@ -11,11 +11,15 @@ use super::accepted;
 use super::announced;
 use super::generations::{KEPT, TABLES};
 use super::quarantine;
-use super::thinning;
+use super::thinning::{self, Room};
 use super::writer::{Going, ModelState, Writer};
 
-/// How long one pass may keep the next commit waiting.
+/// How long one pass may keep the next commit waiting, but for what one transaction takes: to empty a table of
+/// wide rows, all of whose pages are read.
 const PASS: Duration = Duration::from_millis(25);
+
+/// Most rows moved in the transaction that empties their table.
+const MOVED: usize = 8000;
 
 /// What a row without cells, an exchange or a test takes, about: only used to find the largest.
 const SMALL_ROW_BYTES: f64 = 120.0;
@@ -108,10 +112,10 @@ impl Writer {
             return Ok(());
         }
         let (connection, seed) = (&self.connection, self.next.seed);
-        let planned = match model.generations.older(limit) {
-            Some((emptied, before)) => {
-                model.plan_tables(connection, emptied, before, limit, seed)?
-            }
+        // To move rows takes pages before it gives any back, and where the last pass failed there may be none.
+        let tables = model.generations.older(limit).filter(|_| !self.failing);
+        let planned = match tables {
+            Some(emptied) => model.plan_tables(connection, emptied, limit, seed)?,
             None => model.plan_each(connection, limit, seed)?,
         };
         let Some((segments, going)) = planned else {
@@ -137,14 +141,17 @@ impl Writer {
     }
 
     /// Lets new rows go into another table where theirs has its share; empties one for that, where thinning
-    /// is not about to.
+    /// is not about to, by number or by bytes.
     fn turn(&mut self, index: usize) -> rusqlite::Result<()> {
-        let model = &mut self.models[index];
         let share = self.limits.share();
+        let model = &mut self.models[index];
         if model.going.is_done()
             && let Some(oldest) = model.generations.turn(share)
+            && !self.failing
             && model.figures.rows + share / 2 < self.limits.rows
+            && self.sizes()?.live < self.limits.soft() / 8 * 7
         {
+            let model = &mut self.models[index];
             let mut ids = model.generations.ids(&self.connection, oldest)?;
             ids.sort_unstable();
             model.going.staying = ids.into_iter().map(|(id, _)| (oldest, id)).collect();
@@ -204,15 +211,12 @@ impl Writer {
             self.delete(index, &ids)?;
             return Ok(doomed as u64);
         }
-        // Those that go with their table cost nothing, so the last ones to stay may be many. Where they are too
-        // many for one transaction, a part goes before.
+        // Those that go with their table cost next to nothing, so the last ones to be moved may be many.
         let most = (self.limits.wal / 4) as f64 / (model.row_bytes + SMALL_ROW_BYTES);
-        let all = model.going.staying.len() <= chunk.max(most as usize);
-        let count = if all {
-            model.going.staying.len()
-        } else {
-            chunk
-        };
+        let most = (most as usize).clamp(1, MOVED);
+        let left = model.going.staying.len();
+        let all = left <= most;
+        let count = if all { left } else { chunk.min(most) };
         let staying: Vec<(usize, i64)> = model.going.staying.drain(..count).collect();
         let emptied = if all {
             std::mem::take(&mut model.going.emptied)
@@ -243,9 +247,9 @@ impl Writer {
     /// So many rows of a model are gone.
     fn lost(&mut self, index: usize, gone: u64) -> rusqlite::Result<()> {
         let model = &mut self.models[index];
+        model.figures.rows -= gone.min(model.figures.rows);
         let oldest = model.generations.oldest(&self.connection)?;
         let figures = &mut model.figures;
-        figures.rows -= gone.min(figures.rows);
         figures.oldest = oldest.map(Timestamp);
         if figures.oldest.is_none() {
             figures.newest = None;
@@ -347,12 +351,11 @@ impl Writer {
 // === impl ModelState ===
 
 impl ModelState {
-    /// Thins the rows in `emptied` and what is left of older ones: all those before `before`.
+    /// Thins the rows in `emptied` and what is left of older ones, but for those needed for the newest half.
     fn plan_tables(
         &self,
         connection: &Connection,
         emptied: Vec<usize>,
-        before: i64,
         limit: u64,
         seed: u64,
     ) -> rusqlite::Result<Planned> {
@@ -363,15 +366,30 @@ impl ModelState {
         }
         // Not the unstable one: both parts are in order, but for a few.
         rows.sort();
-        let older: Vec<i64> = rows.iter().map(|(id, ..)| *id).collect();
+        let ids: Vec<i64> = rows.iter().map(|(id, ..)| *id).collect();
         let count = |rows: u64| usize::try_from(rows).unwrap_or(usize::MAX);
-        let newer = count(self.figures.rows).saturating_sub(older.len());
-        let limit = count(limit);
-        let room = thinning::room(limit - limit / 64, newer);
+        let most = count(limit);
+        let newer = count(self.figures.rows).saturating_sub(ids.len());
+        let missing = (most - most / 2).saturating_sub(newer).min(ids.len());
+        let (older, whole) = ids.split_at(ids.len() - missing);
+        let before = match (whole.first(), older.last()) {
+            (Some(first), _) => *first,
+            (None, Some(last)) => last + 1,
+            (None, None) => return Ok(None),
+        };
+        if (self.segments.last()).is_some_and(|last| before < last.before) {
+            // The limit was lower then: some of what would be the newest half is thinned.
+            return self.plan_each(connection, limit, seed);
+        }
+        let room = thinning::room(most - most / 64, newer + missing);
         // What is left of older rows lies all over its table, and to take a few of them costs as much as to
         // take many.
-        let rooms = (room - room / 4, room);
-        let plan = thinning::plan_older(&older, before, seed, &self.segments, rooms);
+        let room = Room {
+            few: thinning::few(most),
+            least: room - room / 4,
+            most: room,
+        };
+        let plan = thinning::plan_older(older, before, seed, &self.segments, room);
         let Some(plan) = plan else {
             return Ok(None);
         };

@@ -1,6 +1,6 @@
 //! Tables and views, and how an old file becomes a current one.
 //!
-//! Base tables end in `_data` and hold integers (times in milliseconds); a person reads the views
+//! Base tables have `_data` in their names and hold integers (times in milliseconds); a person reads the views
 //! `exchanges`, `checks`, `alarms`, `accepted`, `announcements`, `gaps`, `"references"` and `rows_<model>`.
 
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
@@ -20,7 +20,7 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE models (
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, view TEXT NOT NULL,
   evaluated_at INTEGER, evaluated_row INTEGER NOT NULL DEFAULT 0);
--- Where a column's values are: c<position> of row_data_<model>, from 1900 on in its JSON column rest.
+-- Where a column's values are: c<position> of the tables row_data_<model>…, from 1900 on in its JSON column rest.
 CREATE TABLE columns (
   model INTEGER NOT NULL, position INTEGER NOT NULL, role TEXT NOT NULL, name TEXT NOT NULL,
   view_column TEXT NOT NULL, PRIMARY KEY (model, position)) WITHOUT ROWID;
@@ -154,7 +154,7 @@ CREATE VIEW announcements AS SELECT a.id, a.receiver, m.name AS model,
 
 /// From here on a model has several tables, and exchanges stand in their rows: [`super::exchanges::make_view`]
 /// makes their view at each start.
-const VERSION_6: &str = "DROP VIEW exchanges;";
+const VERSION_6: &str = "";
 
 /// Refuses files of other programs and of newer driftds, before anything is written to them.
 pub(super) fn recognise(connection: &Connection) -> Result<(), Fault> {

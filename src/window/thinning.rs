@@ -2,7 +2,7 @@
 //!
 //! The newest half of the rows allowed stays whole. Of the older rows those with the lowest
 //! priorities stay, which is a uniform sample of them. The threshold falls while more rows come.
-//! It rises again for newer rows once age has taken so many old ones that the sample has halved:
+//! It rises again for newer rows once age has taken so many old ones that the sample is less than a sixteenth:
 //! then there is more than one [`Thinned`] segment, older ones with lower thresholds, and what
 //! [`overall`] reports holds for all of them.
 
@@ -44,7 +44,28 @@ pub(super) fn plan(ids: &[i64], seed: u64, segments: &[Thinned], limit: usize) -
         None => older.last()? + 1,
     };
     let room = room(limit, whole);
-    plan_older(older, before, seed, segments, (room, room))
+    let room = Room {
+        few: few(limit),
+        least: room,
+        most: room,
+    };
+    plan_older(older, before, seed, segments, room)
+}
+
+/// How many older rows are to be left.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    /// Where the last threshold leaves fewer, it rises.
+    pub(super) few: usize,
+    /// So many are left where it must change.
+    pub(super) least: usize,
+    /// As long as it leaves no more, it need not.
+    pub(super) most: usize,
+}
+
+/// Fewer older rows than so many are less than any thinning leaves: age has taken the others.
+pub(super) fn few(limit: usize) -> usize {
+    limit / 16
 }
 
 /// How many older rows may stay beside `whole` newer ones.
@@ -52,16 +73,15 @@ pub(super) fn room(limit: usize, whole: usize) -> usize {
     (limit - limit / AT_ONCE).saturating_sub(whole)
 }
 
-/// What to delete of `older`, all rows before the one with the id `before` (ascending). As long as the last
-/// threshold leaves no more than `most` of them it stays; else `least` are left. `None` where all fit.
+/// What to delete of `older`, all rows before the one with the id `before` (ascending); `None` where they fit.
 pub(super) fn plan_older(
     older: &[i64],
     before: i64,
     seed: u64,
     segments: &[Thinned],
-    (least, most): (usize, usize),
+    room: Room,
 ) -> Option<Plan> {
-    if older.len() <= most {
+    if older.len() <= room.most {
         return None;
     }
     let first = older.first().copied()?;
@@ -72,8 +92,8 @@ pub(super) fn plan_older(
         priorities.iter().filter(below).count()
     });
     let threshold = match kept.last() {
-        Some(last) if (most / 2..=most).contains(&below_last) => last.threshold,
-        _ => u64::from(*priorities.select_nth_unstable(least).1),
+        Some(last) if (room.few..=room.most).contains(&below_last) => last.threshold,
+        _ => u64::from(*priorities.select_nth_unstable(room.least).1),
     };
     kept.retain(|segment| segment.threshold < threshold);
     kept.push(Thinned { before, threshold });
@@ -157,7 +177,7 @@ mod tests {
         // Age takes everything but a few old rows: the sample must fill up again.
         let whole = segments.last().unwrap().before;
         let old = ids.iter().filter(|id| **id < whole).count();
-        ids.drain(..old - 100);
+        ids.drain(..old - 50);
         for id in 200_001..=201_000 {
             ids.push(id);
             thin(&mut ids, &mut segments, 1000);

@@ -176,7 +176,6 @@ impl ModelState {
                 oldest: generations.oldest(connection)?.map(Timestamp),
                 newest: newest.map(Timestamp),
             },
-            generations,
             going: Going::default(),
             bare: count(&format!(
                 "SELECT count(*) FROM exchange_data WHERE model = {number} AND row_id IS NULL"
@@ -184,7 +183,11 @@ impl ModelState {
             tests: count(&format!(
                 "SELECT count(*) FROM check_data WHERE model = {number}"
             ))?,
-            row_bytes: layout.as_ref().map_or(100.0, Layout::guessed_row_bytes),
+            row_bytes: match generations.row_bytes(connection)? {
+                Some(bytes) => bytes,
+                None => layout.as_ref().map_or(100.0, Layout::guessed_row_bytes),
+            },
+            generations,
             segments: layout::segments(connection, number)?,
             alarms: history::alarms(connection, number)?,
             layout,
@@ -267,6 +270,10 @@ impl Writer {
         let worked = catch_unwind(AssertUnwindSafe(|| work(self)));
         if worked.is_err() {
             tracing::error!("The window met a defect in driftd; what it was asked for is lost");
+            // What was taken off these lists may not have been done.
+            for model in &mut self.models {
+                model.going = Going::default();
+            }
         }
         worked.ok()
     }
@@ -455,7 +462,8 @@ impl Writer {
         figures.rows += record.rows.len() as u64;
         figures.oldest = Some(figures.oldest.map_or(time, |oldest| oldest.min(time)));
         figures.newest = figures.newest.max(Some(time));
-        let bytes = last.iter().map(cells::size).sum::<u64>() + layout::ROW_OVERHEAD;
+        let headers = exchanges::header_bytes(&record.exchange.headers) as u64;
+        let bytes = last.iter().map(cells::size).sum::<u64>() + layout::ROW_OVERHEAD + headers;
         model.row_bytes += WEIGHT * (bytes as f64 - model.row_bytes);
     }
 

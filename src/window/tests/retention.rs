@@ -400,6 +400,35 @@ fn bytes_stay_within_the_budget_and_the_quiet_model_whole() {
 }
 
 #[test]
+fn a_window_that_must_be_smaller_than_it_is_becomes_so() {
+    let mut fixture = Fixture::new(iris());
+    fixture.config.keep_rows = 100_000;
+    let window = fixture.open(T0).window;
+    feed(&window, 0, T0, 34_000);
+    window.close();
+    drop(window);
+    let size = std::fs::metadata(&fixture.config.path).unwrap().len();
+    fixture.config.max_bytes = size / 2;
+    let window = fixture.open(T0 + 34_000).window;
+    let took = (0..100).position(|at| {
+        let from = T0 + 34_000 + at * 10;
+        window.commit(stream(0, from..from + 10)).is_ok()
+    });
+    assert!(took.is_some());
+    window.settle("");
+    let rows = window.figures(0).rows;
+    assert!((5_000..30_000).contains(&rows), "{rows}");
+    assert_eq!(
+        fixture.query::<i64>("SELECT count(*) FROM rows_iris"),
+        rows as i64
+    );
+    assert_eq!(
+        fixture.query::<i64>("SELECT count(*) FROM exchanges"),
+        rows as i64
+    );
+}
+
+#[test]
 fn a_reader_that_pins_the_wal_fills_the_budget_until_it_lets_go() {
     let mut fixture = Fixture::new(iris());
     fixture.config.max_bytes = 4 << 20;

@@ -68,6 +68,40 @@ fn a_window_of_the_second_format_is_upgraded_and_keeps_everything() {
 }
 
 #[test]
+fn an_upgrade_needs_no_room_and_keeps_what_is_no_longer_configured() {
+    let mut fixture = Fixture::new(iris());
+    fixture.config.max_bytes = 1;
+    let old = Connection::open(&fixture.config.path).unwrap();
+    schema::write_version(&old, 2).unwrap();
+    old.execute_batch(HOUR).unwrap();
+    old.execute_batch(
+        "INSERT INTO models (id, name, view) VALUES (2, 'gone', 'rows_gone'), (3, 'left', 'rows_left'); \
+         INSERT INTO columns VALUES (2, 0, 'feature', 'x', 'x'), (3, 0, 'feature', 'x', 'x'); \
+         CREATE TABLE row_data_2 (id INTEGER PRIMARY KEY, exchange_id INTEGER NOT NULL, \
+         time INTEGER NOT NULL, checked INTEGER NOT NULL, rest, c0); \
+         CREATE INDEX row_data_2_time ON row_data_2 (time, checked); \
+         CREATE VIEW rows_gone AS SELECT d.id, d.c0 AS x FROM row_data_2 d; \
+         CREATE TABLE row_data_3 (id INTEGER PRIMARY KEY, exchange_id INTEGER NOT NULL, \
+         time INTEGER NOT NULL, checked INTEGER NOT NULL, rest, c0); \
+         CREATE INDEX row_data_3_time ON row_data_3 (time, checked); \
+         INSERT INTO row_data_3 VALUES (3, 1, 1700000000000, 1, NULL, 4.5); \
+         CREATE VIEW rows_left AS SELECT d.id, d.c0 AS x FROM row_data_3 d",
+    )
+    .unwrap();
+    drop(old);
+    let window = fixture.open(T0 + 60_000).window;
+    assert!(
+        window.commit(stream(0, T0..T0 + 1)).is_err(),
+        "there is no room"
+    );
+    let seen: String = fixture.query(
+        "SELECT json_array((SELECT count(x) FROM rows_gone), (SELECT x FROM rows_left), \
+         (SELECT count(*) FROM exchanges WHERE id = 1))",
+    );
+    assert_eq!(seen, "[0,4.5,1]");
+}
+
+#[test]
 fn rows_of_an_earlier_format_are_thinned_and_expire_beside_new_ones() {
     let mut fixture = Fixture::new(iris());
     fixture.config.keep_rows = 400;

@@ -16,7 +16,7 @@
 //! nothing here reads the system's clock.
 //!
 //! In reading order: `schema` (tables and views) · `cells`, `layout` (a model's columns), `generations` (its tables) ·
-//! `opening`, `quarantine` · `writer` (the thread, commits), `exchanges`, `bulk`, `fault` · `history` (checks, alarms, gaps),
+//! `opening`, `quarantine` · `state` (each model) · `writer` (the thread, commits), `exchanges`, `bulk`, `fault` · `history` (checks, alarms, gaps),
 //! `accepted` (the new normal) · `announcements` (to webhooks) ·
 //! `thinning` (which rows go), `retention` (when), `deletion` (how), `space` (the byte budget) · `reader`.
 
@@ -57,6 +57,7 @@ mod reader;
 mod retention;
 mod schema;
 mod space;
+mod state;
 mod thinning;
 mod writer;
 

@@ -116,6 +116,13 @@ pub(super) fn make(connection: &Connection, number: i64, width: usize) -> rusqli
     Ok(())
 }
 
+/// Brings the tables of a model that is no longer configured to today's format; its columns stay what they are.
+pub(super) fn renew(connection: &Connection, number: i64) -> rusqlite::Result<()> {
+    let width = "SELECT count(*) FROM columns WHERE model = ?1";
+    let width: i64 = connection.query_row(width, [number], |row| row.get(0))?;
+    make(connection, number, usize::try_from(width).unwrap_or(0))
+}
+
 fn columns(connection: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
     connection
         .prepare("SELECT name FROM pragma_table_info(?1)")?

@@ -12,7 +12,7 @@ use crate::feature::Role;
 use crate::timestamp::Timestamp;
 
 use super::Gap;
-use super::writer::ModelState;
+use super::state::ModelState;
 
 /// A check on its way to the writer.
 #[derive(Debug)]

@@ -53,7 +53,7 @@ pub(super) struct NewRow<'a> {
 }
 
 /// Parameters a row has before its cells.
-const BEFORE_CELLS: usize = 5 + EXCHANGE_COLUMNS.len();
+const BEFORE_CELLS: usize = 4 + EXCHANGE_COLUMNS.len();
 
 /// A column that the file already knows.
 struct Known {
@@ -106,8 +106,17 @@ impl Layout {
                 width += 1;
             }
         }
-        let into = format!("INSERT INTO {table} (id, exchange_id, time, checked, rest{names})");
+        if self.has_rest() {
+            names.push_str(", rest");
+            width += 1;
+        }
+        let into = format!("INSERT INTO {table} (id, exchange_id, time, checked{names})");
         (into, width)
+    }
+
+    /// Whether some of the columns are in `rest`.
+    fn has_rest(&self) -> bool {
+        (self.places.iter()).any(|place| matches!(place, Place::Rest(_)))
     }
 
     /// Binds a row to the parameters after the first `before`.
@@ -125,20 +134,24 @@ impl Layout {
             None => i64::from(new.record.checked),
         };
         statement.raw_bind_parameter(before + 4, checked)?;
-        exchanges::bind_in_row(statement, before + 5, new)?;
+        exchanges::bind_in_row(statement, before + 4, new)?;
         let mut index = before + BEFORE_CELLS;
-        let cell = |at: usize| new.cells.get(at).unwrap_or(&Cell::Missing);
+        let mut rest = Vec::new();
         for (at, place) in self.places.iter().enumerate() {
-            if let Place::Column(_) = place {
-                index += 1;
-                cells::bind(statement, index, cell(at))?;
+            let cell = new.cells.get(at).unwrap_or(&Cell::Missing);
+            match place {
+                Place::Column(_) => {
+                    index += 1;
+                    cells::bind(statement, index, cell)?;
+                }
+                Place::Rest(name) => rest.push((name.as_str(), cell)),
             }
         }
-        let rest = (self.places.iter().enumerate()).filter_map(|(at, place)| match place {
-            Place::Rest(name) => Some((name.as_str(), cell(at))),
-            Place::Column(_) => None,
-        });
-        statement.raw_bind_parameter(before + 5, cells::write_rest(rest))
+        if !rest.is_empty() {
+            let rest = cells::write_rest(rest.into_iter());
+            statement.raw_bind_parameter(index + 1, rest)?;
+        }
+        Ok(())
     }
 
     /// One statement for what `select` finds in each of the tables.

@@ -19,7 +19,8 @@ use super::clock::Clock;
 use super::layout::{Layout, segments};
 use super::reader::{Reader, Source};
 use super::space::Limits;
-use super::writer::{ModelState, Writer};
+use super::state::ModelState;
+use super::writer::Writer;
 use super::{Config, Error, Gap, ModelSpec, OpenedModel};
 use super::{accepted, beside, error, exchanges, generations, history};
 use super::{quarantine, schema, thinning};
@@ -230,9 +231,7 @@ fn prepare(
         opened.push(model);
     }
     for number in others(connection, &states)? {
-        let width = "SELECT count(*) FROM columns WHERE model = ?1";
-        let width: i64 = connection.query_row(width, [number], |row| row.get(0))?;
-        generations::make(connection, number, usize::try_from(width).unwrap_or(0))?;
+        generations::renew(connection, number)?;
         states.push(ModelState::load(connection, number, None, 0)?);
     }
     exchanges::make_view(connection)?;

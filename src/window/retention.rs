@@ -11,8 +11,9 @@ use super::accepted;
 use super::announced;
 use super::generations::{KEPT, TABLES};
 use super::quarantine;
+use super::state::{Going, ModelState};
 use super::thinning::{self, Room};
-use super::writer::{Going, ModelState, Writer};
+use super::writer::Writer;
 
 /// How long one pass may keep the next commit waiting, but for what one transaction takes: to empty a table of
 /// wide rows, all of whose pages are read.

@@ -12,6 +12,7 @@ use crate::feature::{Cell, Column, Role};
 mod accepted;
 mod announced;
 mod frozen;
+mod generations;
 mod past;
 mod recovery;
 mod retention;

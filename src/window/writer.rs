@@ -1,6 +1,5 @@
 //! The writer thread: the only connection that writes or checkpoints.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -11,20 +10,19 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::drift::accept::{Acceptance, Ended};
 use crate::drift::alarm::Alarms;
-use crate::drift::current::Thinned;
 use crate::pulse::{self, Pulse};
 use crate::timestamp::Timestamp;
 
 use super::deletion::Deletion;
 use super::exchanges::{self, NewExchange};
-use super::figures::{Figures, Live};
-use super::generations::Generations;
+use super::figures::Live;
 use super::history::{self, Check};
-use super::layout::{self, Layout, NewRow};
+use super::layout::{self, NewRow};
 use super::opening::{self, Identity, Next};
 use super::space::Limits;
+use super::state::{Going, ModelState};
 use super::{
-    CommitError, Committed, Frozen, Gap, Record, RowId, accepted, announced, bulk, cells, fault,
+    CommitError, Committed, Frozen, Gap, Record, RowId, accepted, announced, bulk, fault,
     quarantine, schema,
 };
 
@@ -98,101 +96,6 @@ pub(super) struct Writer {
     pub(super) deletion: Deletion,
     /// Held until the connection is closed: fields drop in order.
     _lock: File,
-}
-
-/// One model as the writer sees it.
-#[derive(Debug)]
-pub(super) struct ModelState {
-    /// Its id in `models`.
-    pub(super) number: i64,
-    /// Its columns; `None` where the model is no longer configured.
-    layout: Option<Layout>,
-    /// The id of the reference in force.
-    reference: i64,
-    /// Rows stored.
-    pub(super) figures: Figures,
-    /// Exchanges stored without rows.
-    pub(super) bare: u64,
-    /// Tests in the history.
-    pub(super) tests: u64,
-    /// About how many bytes a row takes.
-    pub(super) row_bytes: f64,
-    /// What was thinned.
-    pub(super) segments: Vec<Thinned>,
-    /// Where its rows are.
-    pub(super) generations: Generations,
-    /// What retention has still to do with them.
-    pub(super) going: Going,
-    /// The alarms as stored.
-    alarms: Alarms,
-}
-
-/// Rows that retention has decided about.
-#[derive(Debug, Default)]
-pub(super) struct Going {
-    /// Those that stay, with their tables, which others need.
-    pub(super) staying: VecDeque<(usize, i64)>,
-    /// Those to be deleted one by one.
-    pub(super) doomed: VecDeque<i64>,
-    /// The tables to be emptied as the last of those are moved.
-    pub(super) emptied: Vec<usize>,
-}
-
-// === impl Going ===
-
-impl Going {
-    /// Whether nothing is left to be done.
-    pub(super) fn is_done(&self) -> bool {
-        self.staying.is_empty() && self.doomed.is_empty() && self.emptied.is_empty()
-    }
-}
-
-/// How much one batch moves the average size of a row.
-const WEIGHT: f64 = 0.1;
-
-// === impl ModelState ===
-
-impl ModelState {
-    pub(super) fn load(
-        connection: &Connection,
-        number: i64,
-        layout: Option<Layout>,
-        reference: i64,
-    ) -> rusqlite::Result<Self> {
-        let generations = Generations::load(connection, number)?;
-        let count = |sql: &str| {
-            connection.query_row(sql, (), |row| row.get(0).map(|n: i64| n.unsigned_abs()))
-        };
-        let mut newest = None;
-        for table in generations.iter() {
-            let sql = format!("SELECT max(time) FROM {}", table.name);
-            newest = newest.max(connection.query_row(&sql, (), |row| row.get(0))?);
-        }
-        Ok(Self {
-            number,
-            reference,
-            figures: Figures {
-                rows: generations.iter().map(|table| table.rows).sum(),
-                oldest: generations.oldest(connection)?.map(Timestamp),
-                newest: newest.map(Timestamp),
-            },
-            going: Going::default(),
-            bare: count(&format!(
-                "SELECT count(*) FROM exchange_data WHERE model = {number} AND row_id IS NULL"
-            ))?,
-            tests: count(&format!(
-                "SELECT count(*) FROM check_data WHERE model = {number}"
-            ))?,
-            row_bytes: match generations.row_bytes(connection)? {
-                Some(bytes) => bytes,
-                None => layout.as_ref().map_or(100.0, Layout::guessed_row_bytes),
-            },
-            generations,
-            segments: layout::segments(connection, number)?,
-            alarms: history::alarms(connection, number)?,
-            layout,
-        })
-    }
 }
 
 // === impl Writer ===
@@ -358,7 +261,9 @@ impl Writer {
             CommitError::Sqlite(error)
         })?;
         for record in batch {
-            self.note(record);
+            if let Some(model) = self.models.get_mut(record.exchange.model) {
+                model.note(record);
+            }
         }
         self.publish();
         let thinned = std::mem::take(&mut self.thinned);
@@ -446,25 +351,6 @@ impl Writer {
         }
         let first = std::mem::replace(&mut self.next, next).row;
         Ok(layout::row_ids(first, next.row, next.seed))
-    }
-
-    /// Counts what was committed.
-    fn note(&mut self, record: &Record) {
-        let Some(model) = self.models.get_mut(record.exchange.model) else {
-            return;
-        };
-        let Some(last) = record.rows.last() else {
-            model.bare += 1;
-            return;
-        };
-        let time = record.exchange.started;
-        let figures = &mut model.figures;
-        figures.rows += record.rows.len() as u64;
-        figures.oldest = Some(figures.oldest.map_or(time, |oldest| oldest.min(time)));
-        figures.newest = figures.newest.max(Some(time));
-        let headers = exchanges::header_bytes(&record.exchange.headers) as u64;
-        let bytes = last.iter().map(cells::size).sum::<u64>() + layout::ROW_OVERHEAD + headers;
-        model.row_bytes += WEIGHT * (bytes as f64 - model.row_bytes);
     }
 
     fn save_check(&mut self, check: &Check) -> rusqlite::Result<()> {

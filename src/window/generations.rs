@@ -339,12 +339,13 @@ impl Generations {
         }
         let name = &table.name;
         let sql = format!("SELECT id, checked FROM {name} INDEXED BY {name}_time");
-        connection
-            .prepare_cached(&sql)?
-            .query_map((), |row| {
-                Ok((row.get(0)?, row.get::<_, i64>(1)? == WITH_EXCHANGE))
-            })?
-            .collect()
+        let mut statement = connection.prepare_cached(&sql)?;
+        let mut ids = Vec::with_capacity(usize::try_from(table.rows).unwrap_or(0));
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            ids.push((row.get(0)?, row.get::<_, i64>(1)? == WITH_EXCHANGE));
+        }
+        Ok(ids)
     }
 }
 

@@ -360,14 +360,16 @@ impl ModelState {
         limit: u64,
         seed: u64,
     ) -> rusqlite::Result<Planned> {
-        let mut rows = Vec::new();
-        for at in std::iter::once(KEPT).chain(emptied.iter().copied()) {
-            let ids = self.generations.ids(connection, at)?;
-            rows.extend(ids.into_iter().map(|(id, alone)| (id, at, alone)));
+        let kept = self.generations.ids(connection, KEPT)?;
+        let mut leaving = Vec::with_capacity(emptied.len());
+        for at in &emptied {
+            leaving.push((*at, self.generations.ids(connection, *at)?));
         }
+        let all = leaving.iter().map(|(_, rows)| rows).chain([&kept]);
+        let mut ids = Vec::with_capacity(all.clone().map(Vec::len).sum());
+        ids.extend(all.flatten().map(|(id, _)| *id));
         // Not the unstable one: both parts are in order, but for a few.
-        rows.sort();
-        let ids: Vec<i64> = rows.iter().map(|(id, ..)| *id).collect();
+        ids.sort();
         let count = |rows: u64| usize::try_from(rows).unwrap_or(usize::MAX);
         let most = count(limit);
         let newer = count(self.figures.rows).saturating_sub(ids.len());
@@ -390,24 +392,31 @@ impl ModelState {
             least: room - room / 4,
             most: room,
         };
-        let plan = thinning::plan_older(older, before, seed, &self.segments, room);
-        let Some(plan) = plan else {
+        let segments = thinning::lower(older, before, seed, &self.segments, room);
+        let Some(segments) = segments else {
             return Ok(None);
         };
+        drop(ids);
+        let goes = |id: i64| thinning::goes(id, seed, &segments);
         let mut going = Going {
             emptied,
             ..Going::default()
         };
-        let mut doomed = plan.doomed.into_iter().peekable();
-        for (id, at, alone) in rows {
-            let goes = doomed.next_if_eq(&id).is_some();
-            if !goes && at != KEPT {
-                going.staying.push_back((at, id));
-            } else if goes && (at == KEPT || !alone) {
-                going.doomed.push_back(id);
+        let doomed = kept.into_iter().filter(|(id, _)| goes(*id));
+        going.doomed.extend(doomed.map(|(id, _)| id));
+        for (at, mut rows) in leaving {
+            rows.sort();
+            for (id, alone) in rows {
+                if !goes(id) {
+                    going.staying.push_back((at, id));
+                } else if !alone {
+                    going.doomed.push_back(id);
+                }
             }
         }
-        Ok(Some((plan.segments, going)))
+        going.doomed.make_contiguous().sort_unstable();
+        going.staying.make_contiguous().sort_by_key(|(_, id)| *id);
+        Ok(Some((segments, going)))
     }
 
     /// Thins the older half, wherever its rows are.

@@ -49,7 +49,12 @@ pub(super) fn plan(ids: &[i64], seed: u64, segments: &[Thinned], limit: usize) -
         least: room,
         most: room,
     };
-    plan_older(older, before, seed, segments, room)
+    let segments = lower(older, before, seed, segments, room)?;
+    let doomed = older.iter().copied();
+    Some(Plan {
+        doomed: doomed.filter(|id| goes(*id, seed, &segments)).collect(),
+        segments,
+    })
 }
 
 /// How many older rows are to be left.
@@ -73,14 +78,15 @@ pub(super) fn room(limit: usize, whole: usize) -> usize {
     (limit - limit / AT_ONCE).saturating_sub(whole)
 }
 
-/// What to delete of `older`, all rows before the one with the id `before` (ascending); `None` where they fit.
-pub(super) fn plan_older(
+/// The segments from now on, where of `older`, all rows before the one with the id `before` (ascending), some must
+/// go; `None` where they fit.
+pub(super) fn lower(
     older: &[i64],
     before: i64,
     seed: u64,
     segments: &[Thinned],
     room: Room,
-) -> Option<Plan> {
+) -> Option<Vec<Thinned>> {
     if older.len() <= room.most {
         return None;
     }
@@ -97,11 +103,13 @@ pub(super) fn plan_older(
     };
     kept.retain(|segment| segment.threshold < threshold);
     kept.push(Thinned { before, threshold });
-    let goes = |id: &i64| u64::from(priority(*id, seed)) >= threshold;
-    Some(Plan {
-        segments: kept,
-        doomed: older.iter().copied().filter(goes).collect(),
-    })
+    Some(kept)
+}
+
+/// Whether the row with this id goes under `segments` as they are from now on.
+pub(super) fn goes(id: i64, seed: u64, segments: &[Thinned]) -> bool {
+    (segments.last())
+        .is_some_and(|last| id < last.before && u64::from(priority(id, seed)) >= last.threshold)
 }
 
 /// The segments that still hold rows when `first` is the oldest one left.

@@ -1,7 +1,7 @@
 //! Deleting rows, and the exchanges that have none left.
 //!
-//! What goes lies close together where it has expired, or where thinning comes to it for the first time. So a stretch of the
-//! table is walked once, and the SQL function `goes` says of each row whether it does: a third less time than
+//! What goes lies close together where it has expired, or where thinning comes to it for the first time. So a
+//! stretch of the table is walked once, and the SQL function `goes` says of each row whether it does: a third less time than
 //! one statement for each row and one for its exchange. Rows far apart go one by one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -404,8 +404,7 @@ impl ModelState {
         };
         let doomed = kept.into_iter().filter(|(id, _)| goes(*id));
         going.doomed.extend(doomed.map(|(id, _)| id));
-        for (at, mut rows) in leaving {
-            rows.sort();
+        for (at, rows) in leaving {
             for (id, alone) in rows {
                 if !goes(id) {
                     going.staying.push_back((at, id));

@@ -59,6 +59,7 @@ mod listener;
 mod opening;
 mod reach;
 mod readiness;
+mod received;
 mod sample;
 mod serve;
 mod stay;

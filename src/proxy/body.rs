@@ -11,6 +11,7 @@ use tokio::time::{self, Instant, Sleep};
 
 use super::connections::Lease;
 use super::flight::{Flight, Side};
+use super::received::Received;
 use super::taking::Taking;
 use crate::exchange::Ending;
 
@@ -64,7 +65,7 @@ const PIECE: usize = 16 * 1024;
 /// said something more.
 #[derive(Debug)]
 pub(super) struct UpstreamBody {
-    body: Incoming,
+    body: Received,
     /// What is left of a frame that is passed on in pieces.
     rest: Bytes,
     /// Most bytes passed on at once.
@@ -200,7 +201,7 @@ impl<B: Body> Drop for TapBody<B> {
 impl UpstreamBody {
     pub(super) fn new(body: Incoming, lease: Option<Lease>) -> Self {
         let mut new = Self {
-            body,
+            body: Received::new(body),
             rest: Bytes::new(),
             piece: Taking::current().map_or(usize::MAX, |_| PIECE),
             lease,

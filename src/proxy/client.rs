@@ -18,6 +18,7 @@ use super::deadlines::{Deadlines, Due};
 use super::forward;
 use super::forwarded::Peer;
 use super::framing::Framing;
+use super::received::ConnectionWaker;
 use super::stay::Stay;
 use super::tunnel::Tunnel;
 use super::worker::Worker;
@@ -100,14 +101,15 @@ impl Client {
             builder.max_headers(limits.max_headers);
         }
         let mut connection = builder.serve_connection(TokioIo::new(io), service);
+        let mut waker = ConnectionWaker::default();
         let mut told = false;
         let ended = std::future::poll_fn(|cx| {
             // A request that has arrived is served even if the drain began meanwhile.
-            let mut polled = Pin::new(&mut connection).poll(cx);
+            let mut polled = waker.poll(cx, |cx| Pin::new(&mut connection).poll(cx));
             if polled.is_pending() && self.worker.draining.get() && !told {
                 told = true;
                 Pin::new(&mut connection).graceful_shutdown();
-                polled = Pin::new(&mut connection).poll(cx);
+                polled = waker.poll(cx, |cx| Pin::new(&mut connection).poll(cx));
             }
             polled
         })

@@ -6,17 +6,17 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use tokio::task::AbortHandle;
 
 use super::body::TapBody;
+use super::received::Received;
 use super::worker::Worker;
 
 /// A connection to an upstream.
 #[derive(Debug)]
 pub(super) struct Sender {
-    pub(super) requests: SendRequest<TapBody<Incoming>>,
+    pub(super) requests: SendRequest<TapBody<Received>>,
     /// The task that drives it: to be ended when an answer is not wanted any more.
     pub(super) task: AbortHandle,
 }

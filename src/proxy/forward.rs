@@ -1,6 +1,7 @@
 //! One exchange: the request to its upstream, the answer back.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
@@ -25,6 +26,7 @@ use super::framing::Begun;
 use super::header;
 use super::http2;
 use super::identity::REQUEST_ID;
+use super::received::{ConnectionWaker, Received};
 use super::stream::Stream;
 use super::tunnel::Tunnel;
 use super::upstream_io::UpstreamIo;
@@ -33,7 +35,7 @@ use crate::metrics::connection::Limit;
 
 /// A request as its upstream is to get it.
 struct Outbound {
-    request: Request<TapBody<Incoming>>,
+    request: Request<TapBody<Received>>,
     upstream: usize,
     over_http2: bool,
     /// The protocol it asks to switch to.
@@ -56,7 +58,7 @@ pub(super) fn serve(
     let upgrade = header::upgrade(&head);
     let flight = Flight::begin(&client, &head, upgrade.is_none());
     // From here on, whatever becomes of the body, it is known whether it was read.
-    let body = TapBody::new(body, Rc::clone(&flight), Side::Request);
+    let body = TapBody::new(Received::new(body), Rc::clone(&flight), Side::Request);
     let outbound = refuse(&flight, &head, &body, upgrade.as_ref(), begun.fault)
         .map(|()| turn(&client, &flight, head, body, upgrade));
     async move {
@@ -73,7 +75,7 @@ fn turn(
     client: &Client,
     flight: &Flight,
     mut head: request::Parts,
-    body: TapBody<Incoming>,
+    body: TapBody<Received>,
     upgrade: Option<HeaderValue>,
 ) -> Outbound {
     let worker = &client.worker;
@@ -213,7 +215,7 @@ async fn send(
     worker: &Worker,
     flight: &Flight,
     upstream: usize,
-    request: Request<TapBody<Incoming>>,
+    request: Request<TapBody<Received>>,
 ) -> Result<(Response<Incoming>, Sender), Failure> {
     let max_idle = worker.shared.config.upstream_idle;
     let mut idle = worker.idle.take(upstream, max_idle, flight.begun());
@@ -241,11 +243,11 @@ async fn send(
 pub(super) enum Attempt {
     Answered(Response<Incoming>),
     /// The connection was gone before the first byte was written.
-    Unsent(Box<Request<TapBody<Incoming>>>, hyper::Error),
+    Unsent(Box<Request<TapBody<Received>>>, hyper::Error),
 }
 
 /// What a connection says of a request given to it.
-type Sent = Result<Response<Incoming>, TrySendError<Request<TapBody<Incoming>>>>;
+type Sent = Result<Response<Incoming>, TrySendError<Request<TapBody<Received>>>>;
 
 /// Waits for the answer to a request just given to a connection.
 pub(super) async fn attempt(
@@ -276,7 +278,7 @@ async fn in_time(
 ) -> Result<Sent, Failure> {
     let deadlines = flight.deadlines();
     let mut begun = false;
-    let watched = std::future::poll_fn(|cx| {
+    let watched = poll_fn(|cx| {
         let polled = sent.as_mut().poll(cx);
         if polled.is_ready() {
             deadlines.wake_by(None);
@@ -320,10 +322,12 @@ async fn connect(worker: &Worker, index: usize) -> Result<Sender, Failure> {
         .handshake(TokioIo::new(UpstreamIo::new(stream)))
         .await
         .map_err(Failure::Closed)?;
-    let connection = connection.with_upgrades();
+    let mut connection = connection.with_upgrades();
     let task = tokio::task::spawn_local(async move {
+        let mut waker = ConnectionWaker::default();
+        let ended = poll_fn(|cx| waker.poll(cx, |cx| Pin::new(&mut connection).poll(cx)));
         // An error reaches the request it hit; an idle connection that ends is no error.
-        if let Err(error) = connection.await {
+        if let Err(error) = ended.await {
             tracing::debug!(%error, "Upstream connection ended");
         }
     });

@@ -30,6 +30,7 @@ use super::flight::Flight;
 use super::forward::{self, Attempt};
 use super::framing::Begun;
 use super::lingering::Lingering;
+use super::received::Received;
 use super::stay::{Due, Stay};
 use super::stream::Stream;
 use super::taking;
@@ -56,7 +57,7 @@ const SEND_BUFFER: usize = 256 * 1024;
 const PONG: Duration = Duration::from_secs(20);
 
 /// A connection to an upstream; clones share it.
-type Sender = upstream::SendRequest<TapBody<Incoming>>;
+type Sender = upstream::SendRequest<TapBody<Received>>;
 
 /// The connection of one thread to one upstream, opened when it is first needed.
 #[derive(Debug, Default)]
@@ -198,7 +199,7 @@ pub(super) async fn send(
     worker: &Worker,
     flight: &Flight,
     index: usize,
-    request: Request<TapBody<Incoming>>,
+    request: Request<TapBody<Received>>,
 ) -> Result<Response<Incoming>, Failure> {
     let (mut head, body) = request.into_parts();
     for_upstream(&mut head, worker.shared.upstreams[index].scheme());

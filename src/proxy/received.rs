@@ -1,0 +1,250 @@
+//! A body that hyper received, without the wake-up that its last part costs.
+//!
+//! Whoever takes a part of such a body wakes the task of the connection it came on, as that may have to
+//! read on. hyper does so for the last part too, when that connection has long done with the body: two of
+//! the six times that the tasks of an exchange were polled. So connections are polled with a [`Waker`] of
+//! ours, and what it is told while a part is taken is passed on only where more of the body is to come.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+
+/// A body that hyper received.
+#[derive(Debug)]
+pub(super) struct Received(Incoming);
+
+/// What a connection of hyper's is polled with.
+#[derive(Debug, Default)]
+pub(super) struct ConnectionWaker(Option<(Arc<Relay>, Waker)>);
+
+/// Wakes a connection's task, or leaves that to who takes a part of a body.
+#[derive(Debug)]
+struct Relay {
+    task: Waker,
+}
+
+thread_local! {
+    /// Whom the part of a body that this thread is taking would wake.
+    static TAKING: RefCell<Taking> = const { RefCell::new(Taking::Nothing) };
+}
+
+/// A part is being taken; at the end of that its wake-up is passed on.
+struct Part;
+
+#[derive(Debug)]
+enum Taking {
+    /// No part is being taken.
+    Nothing,
+    /// It has woken nobody so far.
+    Part,
+    /// It would wake this one.
+    Waking(Arc<Relay>),
+}
+
+// === impl Received ===
+
+impl Received {
+    pub(super) const fn new(body: Incoming) -> Self {
+        Self(body)
+    }
+}
+
+impl Body for Received {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let part = Part::take();
+        let polled = Pin::new(&mut self.0).poll_frame(cx);
+        if self.0.is_end_stream() {
+            part.was_the_last();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
+
+// === impl ConnectionWaker ===
+
+impl ConnectionWaker {
+    /// Polls a connection for the task of `cx`.
+    pub(super) fn poll<T>(
+        &mut self,
+        cx: &Context<'_>,
+        connection: impl FnOnce(&mut Context<'_>) -> T,
+    ) -> T {
+        if let Some((relay, waker)) = &self.0
+            && relay.task.will_wake(cx.waker())
+        {
+            return connection(&mut Context::from_waker(waker));
+        }
+        let relay = Arc::new(Relay {
+            task: cx.waker().clone(),
+        });
+        let (_, waker) = self.0.insert((Arc::clone(&relay), Waker::from(relay)));
+        connection(&mut Context::from_waker(waker))
+    }
+}
+
+// === impl Part ===
+
+impl Part {
+    fn take() -> Self {
+        TAKING.set(Taking::Part);
+        Self
+    }
+
+    /// Nobody need read on.
+    fn was_the_last(self) {
+        TAKING.set(Taking::Nothing);
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if let Taking::Waking(relay) = TAKING.replace(Taking::Nothing) {
+            relay.task.wake_by_ref();
+        }
+    }
+}
+
+// === impl Relay ===
+
+impl Wake for Relay {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // Another thread's wake is none of this thread's taking.
+        let kept = TAKING.try_with(|taking| {
+            let mut taking = taking.borrow_mut();
+            let first = matches!(*taking, Taking::Part);
+            if first {
+                *taking = Taking::Waking(Arc::clone(self));
+            }
+            first
+        });
+        if !kept.unwrap_or(false) {
+            self.task.wake_by_ref();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::future::{pending, poll_fn};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use http_body_util::Full;
+    use hyper::server::conn::http1;
+    use hyper::service::service_fn;
+    use hyper::{Request, Response};
+    use hyper_util::rt::TokioIo;
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[derive(Debug, Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Count {
+        fn taken(&self) -> usize {
+            self.0.swap(0, Ordering::Relaxed)
+        }
+    }
+
+    /// How often a connection on which `sent` came is woken as the first part of the body is taken.
+    fn wakes(sent: &str) -> usize {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let (mut client, server) = tokio::io::duplex(1024);
+            client.write_all(sent.as_bytes()).await.unwrap();
+            let bodies = RefCell::new(Vec::new());
+            let service = service_fn(|request: Request<Incoming>| {
+                bodies.borrow_mut().push(request.into_body());
+                pending::<Result<Response<Full<Bytes>>, Infallible>>()
+            });
+            let mut connection =
+                http1::Builder::new().serve_connection(TokioIo::new(server), service);
+            let count = Arc::new(Count::default());
+            let (task, mut waker) = (Waker::from(Arc::clone(&count)), ConnectionWaker::default());
+            let polled = waker.poll(&Context::from_waker(&task), |cx| {
+                Pin::new(&mut connection).poll(cx)
+            });
+            assert!(polled.is_pending());
+            count.taken();
+
+            let body = bodies.borrow_mut().pop().unwrap();
+            let mut body = Received::new(body);
+            let frame = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+            assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), "hello");
+            count.taken()
+        })
+    }
+
+    #[test]
+    fn a_connection_is_woken_only_where_more_of_a_body_may_come() {
+        let head = "POST / HTTP/1.1\r\nhost: x\r\n";
+        assert_eq!(wakes(&format!("{head}content-length: 5\r\n\r\nhello")), 0);
+        assert_eq!(wakes(&format!("{head}content-length: 6\r\n\r\nhello")), 1);
+        let chunked = format!("{head}transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n");
+        assert_eq!(wakes(&chunked), 1);
+    }
+
+    #[test]
+    fn nothing_else_is_kept_from_waking() {
+        let count = Arc::new(Count::default());
+        let relay = |count: &Arc<Count>| {
+            Arc::new(Relay {
+                task: Waker::from(Arc::clone(count)),
+            })
+        };
+        let waker = Waker::from(relay(&count));
+        waker.wake_by_ref();
+        assert_eq!(count.taken(), 1);
+
+        let part = Part::take();
+        waker.wake_by_ref();
+        assert_eq!(count.taken(), 0);
+        // By another thread, for another connection.
+        std::thread::scope(|scope| scope.spawn(|| waker.wake_by_ref()).join().unwrap());
+        assert_eq!(count.taken(), 1);
+        let other = Arc::new(Count::default());
+        Waker::from(relay(&other)).wake();
+        assert_eq!(other.taken(), 1);
+        // A part that is not the last, or whose taking panicked.
+        drop(part);
+        assert_eq!(count.taken(), 1);
+
+        let part = Part::take();
+        waker.wake_by_ref();
+        part.was_the_last();
+        assert_eq!(count.taken(), 0);
+        waker.wake_by_ref();
+        assert_eq!(count.taken(), 1);
+    }
+}

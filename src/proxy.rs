@@ -18,6 +18,7 @@
 //! | `client`, `client_io`, `limits`, `deadlines` | what a client may take, and how long |
 //! | `forwarded`, `tunnel` | what the upstream is told of the client; other protocols |
 //! | `flight`, `body`, `tap`, `sample` | what is measured and copied as an exchange passes |
+//! | `received` | bodies as hyper hands them over |
 //!
 //! What a proxy must change: hop-by-hop headers go, `x-request-id` is added where absent and
 //! echoed, `X-Forwarded-…` are set, `Expect` is answered here, an upstream's missing `date` is added,

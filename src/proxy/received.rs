@@ -1,9 +1,13 @@
-//! A body that hyper received, without the wake-up that its last part costs.
+//! A body that hyper received, without the wake-up that its last part costs over HTTP/1.
 //!
 //! Whoever takes a part of such a body wakes the task of the connection it came on, as that may have to
-//! read on. hyper does so for the last part too, when that connection has long done with the body: two of
-//! the six times that the tasks of an exchange were polled. So connections are polled with a [`Waker`] of
-//! ours, and what it is told while a part is taken is passed on only where more of the body is to come.
+//! read on. hyper does so for the last part too, when that connection needs no more of the body: where
+//! lengths are known, two of the six times that the tasks of an exchange were polled. So HTTP/1 connections
+//! are polled with a [`Waker`] of ours, and what it is told while a part is taken is passed on unless it is
+//! known that nothing more comes.
+//!
+//! Over HTTP/2 the last part has its connection tell the peer how much more it may send: those connections
+//! must not be polled so.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -17,7 +21,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 #[derive(Debug)]
 pub(super) struct Received(Incoming);
 
-/// What a connection of hyper's is polled with.
+/// What an HTTP/1 connection of hyper's is polled with.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionWaker(Option<(Arc<Relay>, Waker)>);
 
@@ -29,20 +33,20 @@ struct Relay {
 
 thread_local! {
     /// Whom the part of a body that this thread is taking would wake.
-    static TAKING: RefCell<Taking> = const { RefCell::new(Taking::Nothing) };
+    static HELD: RefCell<Held> = const { RefCell::new(Held::Nothing) };
 }
 
 /// A part is being taken; at the end of that its wake-up is passed on.
 struct Part;
 
 #[derive(Debug)]
-enum Taking {
+enum Held {
     /// No part is being taken.
     Nothing,
     /// It has woken nobody so far.
     Part,
     /// It would wake this one.
-    Waking(Arc<Relay>),
+    Wake(Arc<Relay>),
 }
 
 // === impl Received ===
@@ -81,7 +85,7 @@ impl Body for Received {
 // === impl ConnectionWaker ===
 
 impl ConnectionWaker {
-    /// Polls a connection for the task of `cx`.
+    /// Polls an HTTP/1 connection for the task of `cx`.
     pub(super) fn poll<T>(
         &mut self,
         cx: &Context<'_>,
@@ -104,19 +108,21 @@ impl ConnectionWaker {
 
 impl Part {
     fn take() -> Self {
-        TAKING.set(Taking::Part);
+        let before = HELD.replace(Held::Part);
+        debug_assert!(matches!(before, Held::Nothing), "a part within a part");
         Self
     }
 
     /// Nobody need read on.
     fn was_the_last(self) {
-        TAKING.set(Taking::Nothing);
+        // Dropped when the cell is free again: a task may go with it.
+        drop(HELD.replace(Held::Nothing));
     }
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
-        if let Taking::Waking(relay) = TAKING.replace(Taking::Nothing) {
+        if let Held::Wake(relay) = HELD.replace(Held::Nothing) {
             relay.task.wake_by_ref();
         }
     }
@@ -131,11 +137,12 @@ impl Wake for Relay {
 
     fn wake_by_ref(self: &Arc<Self>) {
         // Another thread's wake is none of this thread's taking.
-        let kept = TAKING.try_with(|taking| {
-            let mut taking = taking.borrow_mut();
-            let first = matches!(*taking, Taking::Part);
+        let kept = HELD.try_with(|held| {
+            let mut held = held.borrow_mut();
+            // A part wakes one connection at most, its own.
+            let first = matches!(*held, Held::Part);
             if first {
-                *taking = Taking::Waking(Arc::clone(self));
+                *held = Held::Wake(Arc::clone(self));
             }
             first
         });
@@ -149,10 +156,12 @@ impl Wake for Relay {
 mod tests {
     use std::convert::Infallible;
     use std::future::{pending, poll_fn};
+    use std::pin::pin;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use http_body_util::Full;
-    use hyper::server::conn::http1;
+    use hyper::client::conn as client;
+    use hyper::server::conn as server;
     use hyper::service::service_fn;
     use hyper::{Request, Response};
     use hyper_util::rt::TokioIo;
@@ -175,44 +184,75 @@ mod tests {
         }
     }
 
-    /// How often a connection on which `sent` came is woken as the first part of the body is taken.
-    fn wakes(sent: &str) -> usize {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(future)
+    }
+
+    /// Polls a connection that goes on, as the task of `count`.
+    fn poll(connection: impl Future, count: &Arc<Count>, waker: &mut ConnectionWaker) {
+        let (connection, task) = (pin!(connection), Waker::from(Arc::clone(count)));
+        let polled = waker.poll(&Context::from_waker(&task), |cx| connection.poll(cx));
+        assert!(polled.is_pending());
+    }
+
+    /// How often the first part of `body` wakes the connection it came on.
+    async fn wakes(body: Incoming, count: &Count) -> usize {
+        count.taken();
+        let mut body = Received::new(body);
+        let frame = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+        assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), "hello");
+        count.taken()
+    }
+
+    /// Where a request came with this body and what says how long it is.
+    fn wakes_of_request(rest: &str) -> usize {
+        block_on(async {
             let (mut client, server) = tokio::io::duplex(1024);
-            client.write_all(sent.as_bytes()).await.unwrap();
+            let request = format!("POST / HTTP/1.1\r\nhost: x\r\n{rest}");
+            client.write_all(request.as_bytes()).await.unwrap();
             let bodies = RefCell::new(Vec::new());
             let service = service_fn(|request: Request<Incoming>| {
                 bodies.borrow_mut().push(request.into_body());
                 pending::<Result<Response<Full<Bytes>>, Infallible>>()
             });
             let mut connection =
-                http1::Builder::new().serve_connection(TokioIo::new(server), service);
-            let count = Arc::new(Count::default());
-            let (task, mut waker) = (Waker::from(Arc::clone(&count)), ConnectionWaker::default());
-            let polled = waker.poll(&Context::from_waker(&task), |cx| {
-                Pin::new(&mut connection).poll(cx)
-            });
-            assert!(polled.is_pending());
-            count.taken();
-
+                server::http1::Builder::new().serve_connection(TokioIo::new(server), service);
+            let (count, mut waker) = <(Arc<Count>, ConnectionWaker)>::default();
+            poll(&mut connection, &count, &mut waker);
             let body = bodies.borrow_mut().pop().unwrap();
-            let mut body = Received::new(body);
-            let frame = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
-            assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), "hello");
-            count.taken()
+            wakes(body, &count).await
+        })
+    }
+
+    /// Where an answer did.
+    fn wakes_of_answer(rest: &str) -> usize {
+        block_on(async {
+            let (mut server, client) = tokio::io::duplex(1024);
+            let shaking = client::http1::handshake(TokioIo::new(client));
+            let (mut requests, mut connection) = shaking.await.unwrap();
+            let sent = requests.send_request(Request::new(Full::new(Bytes::new())));
+            let (count, mut waker) = <(Arc<Count>, ConnectionWaker)>::default();
+            poll(&mut connection, &count, &mut waker);
+            let answer = format!("HTTP/1.1 200 OK\r\n{rest}");
+            server.write_all(answer.as_bytes()).await.unwrap();
+            poll(&mut connection, &count, &mut waker);
+            let body = sent.await.unwrap().into_body();
+            let woken = wakes(body, &count).await;
+            // It takes the next request without that.
+            assert_eq!(requests.is_ready(), woken == 0);
+            woken
         })
     }
 
     #[test]
     fn a_connection_is_woken_only_where_more_of_a_body_may_come() {
-        let head = "POST / HTTP/1.1\r\nhost: x\r\n";
-        assert_eq!(wakes(&format!("{head}content-length: 5\r\n\r\nhello")), 0);
-        assert_eq!(wakes(&format!("{head}content-length: 6\r\n\r\nhello")), 1);
-        let chunked = format!("{head}transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n");
-        assert_eq!(wakes(&chunked), 1);
+        for wakes in [wakes_of_request, wakes_of_answer] {
+            assert_eq!(wakes("content-length: 5\r\n\r\nhello"), 0);
+            assert_eq!(wakes("content-length: 6\r\n\r\nhello"), 1);
+            let chunked = "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n";
+            assert_eq!(wakes(chunked), 1);
+        }
     }
 
     #[test]
@@ -230,7 +270,7 @@ mod tests {
         let part = Part::take();
         waker.wake_by_ref();
         assert_eq!(count.taken(), 0);
-        // By another thread, for another connection.
+        // By another thread, or a second one.
         std::thread::scope(|scope| scope.spawn(|| waker.wake_by_ref()).join().unwrap());
         assert_eq!(count.taken(), 1);
         let other = Arc::new(Count::default());

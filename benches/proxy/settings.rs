@@ -110,7 +110,12 @@ impl Settings {
                         format!("--only {value}: the sections are {names}")
                     })?);
                 }
-                "--driftd" => settings.driftd = value()?.into(),
+                // It is started in a folder of its own.
+                "--driftd" => {
+                    let value = value()?;
+                    settings.driftd = std::path::absolute(&value)
+                        .map_err(|error| format!("--driftd {value}: {error}"))?;
+                }
                 "--envoy" => settings.envoy = Some(value()?.into()),
                 "--long" => settings.long = true,
                 _ => return Err(format!("{argument}: no such option; see benches/README.md")),

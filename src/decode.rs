@@ -143,7 +143,8 @@ impl Decoder {
         max_body: usize,
         shapes: &mut Shapes,
     ) -> Result<Vec<Row>, Fault> {
-        let body = body::read(body, max_body)?;
+        let bytes = body::plain(body, max_body)?;
+        let body = body::parse(&bytes)?;
         let found = dialect::DIALECTS.iter().find_map(|dialect| {
             let frame = (dialect.request?)(&body, &self.layout)?;
             shapes.request = Some(dialect.request_example);
@@ -165,7 +166,8 @@ impl Decoder {
         if outputs == 0 {
             return Ok(());
         }
-        let body = body::read(body, max_body)?;
+        let bytes = body::plain(body, max_body)?;
+        let body = body::parse(&bytes)?;
         let found = dialect::DIALECTS.iter().find_map(|dialect| {
             let answers = (dialect.response?)(&body, &self.layout)?;
             shapes.response = Some(dialect.response_example);

@@ -14,9 +14,9 @@ pub(super) const KEYS: [&str; 2] = ["prediction", "predictions"];
 #[derive(Debug)]
 pub(super) enum Answers<'a> {
     /// One answer per row in a list, or the answer to the only row.
-    Each(&'a Json),
+    Each(&'a Json<'a>),
     /// By output name: one value for the only row, or a list with one value per row.
-    Named(&'a Object),
+    Named(&'a Object<'a>),
 }
 
 // === impl Answers ===
@@ -44,7 +44,7 @@ impl Answers<'_> {
 }
 
 /// Whether `object` has a key that is an output's name.
-pub(super) fn names_output(object: &Object, layout: &Layout) -> bool {
+pub(super) fn names_output(object: &Object<'_>, layout: &Layout) -> bool {
     let mut keys = object.0.iter();
     keys.any(|(key, _)| layout.outputs.position(key).is_some())
 }
@@ -57,7 +57,7 @@ fn mismatch(answers: usize, rows: usize) -> Fault {
 }
 
 /// The answer to the only row: bare, in a list of one, or a list of its outputs.
-fn only_answer(value: &Json, layout: &Layout) -> Result<Vec<Cell>, Fault> {
+fn only_answer(value: &Json<'_>, layout: &Layout) -> Result<Vec<Cell>, Fault> {
     match value {
         Json::Array(items) => match items.as_slice() {
             [item] => answer(item, 1, layout),
@@ -69,7 +69,7 @@ fn only_answer(value: &Json, layout: &Layout) -> Result<Vec<Cell>, Fault> {
 }
 
 /// The outputs of one row.
-fn answer(value: &Json, row: usize, layout: &Layout) -> Result<Vec<Cell>, Fault> {
+fn answer(value: &Json<'_>, row: usize, layout: &Layout) -> Result<Vec<Cell>, Fault> {
     let outputs = &layout.outputs;
     match value {
         Json::Array(items) if items.len() == outputs.len() => {
@@ -85,7 +85,7 @@ fn answer(value: &Json, row: usize, layout: &Layout) -> Result<Vec<Cell>, Fault>
 }
 
 /// One value: of the only output, or of the output named like the key it may have stood under.
-fn scalar_answer(value: &Json, row: usize, layout: &Layout) -> Result<Vec<Cell>, Fault> {
+fn scalar_answer(value: &Json<'_>, row: usize, layout: &Layout) -> Result<Vec<Cell>, Fault> {
     let outputs = &layout.outputs;
     let named = || KEYS.iter().find_map(|key| outputs.position(key));
     let position = if outputs.len() == 1 { Some(0) } else { named() };
@@ -97,7 +97,7 @@ fn scalar_answer(value: &Json, row: usize, layout: &Layout) -> Result<Vec<Cell>,
     Ok(cells)
 }
 
-fn named_answer(object: &Object, row: usize, layout: &Layout) -> Result<Vec<Cell>, Fault> {
+fn named_answer(object: &Object<'_>, row: usize, layout: &Layout) -> Result<Vec<Cell>, Fault> {
     let mut cells = vec![Cell::Missing; layout.outputs.len()];
     let mut known = false;
     for (name, value) in &object.0 {
@@ -119,7 +119,7 @@ fn named_answer(object: &Object, row: usize, layout: &Layout) -> Result<Vec<Cell
     }
 }
 
-fn by_name(object: &Object, rows: usize, layout: &Layout) -> Result<Vec<Cell>, Fault> {
+fn by_name(object: &Object<'_>, rows: usize, layout: &Layout) -> Result<Vec<Cell>, Fault> {
     let width = layout.outputs.len();
     let mut cells = vec![Cell::Missing; rows * width];
     let mut known = false;
@@ -145,7 +145,7 @@ fn by_name(object: &Object, rows: usize, layout: &Layout) -> Result<Vec<Cell>, F
     Err(no_output(object, 1, layout))
 }
 
-fn no_output(object: &Object, row: usize, layout: &Layout) -> Fault {
+fn no_output(object: &Object<'_>, row: usize, layout: &Layout) -> Fault {
     Fault::NoOutput {
         row,
         found: object.listed(),

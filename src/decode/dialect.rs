@@ -26,10 +26,10 @@ pub(super) struct Dialect {
 }
 
 /// Finds the rows of a request.
-type Request = for<'a> fn(&'a Json, &Layout) -> Option<Result<Frame<'a>, Fault>>;
+type Request = for<'a> fn(&'a Json<'a>, &Layout) -> Option<Result<Frame<'a>, Fault>>;
 
 /// Finds the answers of a response.
-type Response = for<'a> fn(&'a Json, &Layout) -> Option<Result<Answers<'a>, Fault>>;
+type Response = for<'a> fn(&'a Json<'a>, &Layout) -> Option<Result<Answers<'a>, Fault>>;
 
 /// The dialects, in the order they are tried.
 pub(super) const DIALECTS: [Dialect; 4] = [
@@ -40,18 +40,18 @@ pub(super) const DIALECTS: [Dialect; 4] = [
 ];
 
 /// The fault of a request no dialect takes.
-pub(super) fn unknown_request(body: &Json, layout: &Layout) -> Fault {
+pub(super) fn unknown_request(body: &Json<'_>, layout: &Layout) -> Fault {
     let examples = DIALECTS.iter().map(|dialect| dialect.request_example);
     unknown(body, examples, &layout.features.listed())
 }
 
 /// The fault of a response no dialect takes.
-pub(super) fn unknown_response(body: &Json, layout: &Layout) -> Fault {
+pub(super) fn unknown_response(body: &Json<'_>, layout: &Layout) -> Fault {
     let examples = DIALECTS.iter().map(|dialect| dialect.response_example);
     unknown(body, examples, &layout.outputs.listed())
 }
 
-fn unknown(body: &Json, examples: impl Iterator<Item = &'static str>, names: &str) -> Fault {
+fn unknown(body: &Json<'_>, examples: impl Iterator<Item = &'static str>, names: &str) -> Fault {
     let examples: Vec<&str> = examples.filter(|example| !example.is_empty()).collect();
     Fault::Shape {
         found: body.described(),

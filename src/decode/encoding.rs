@@ -26,6 +26,9 @@ const ZSTD_WINDOW_LOG: u32 = 23;
 /// `bytes` as they were before the encodings in `header`, a `content-encoding` in lower case, were
 /// applied; each step may take `max` bytes.
 pub(super) fn undo<'a>(bytes: &'a [u8], header: &str, max: usize) -> Result<Cow<'a, [u8]>, Fault> {
+    if header.is_empty() {
+        return Ok(Cow::Borrowed(bytes));
+    }
     let names = header.split(',').map(str::trim);
     let names: Vec<&str> = names
         .filter(|name| !name.is_empty() && *name != "identity")

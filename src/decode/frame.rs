@@ -19,9 +19,9 @@ pub(super) struct Frame<'a> {
 #[derive(Debug)]
 pub(super) enum Record<'a> {
     /// A value for each feature, in their order.
-    Values(&'a [Json]),
+    Values(&'a [Json<'a>]),
     /// Values by feature name.
-    Named(&'a Object),
+    Named(&'a Object<'a>),
 }
 
 // === impl Frame ===
@@ -29,7 +29,7 @@ pub(super) enum Record<'a> {
 impl<'a> Frame<'a> {
     /// The rows of a list or object: a list of values or one object is one row, a list of lists or
     /// of objects is a batch. `None` for anything else.
-    pub(super) fn read(value: &'a Json) -> Option<Result<Self, Fault>> {
+    pub(super) fn read(value: &'a Json<'a>) -> Option<Result<Self, Fault>> {
         let items = match value {
             Json::Array(items) => items,
             Json::Object(object) => return Some(Ok(Self::one(Record::Named(object)))),
@@ -92,7 +92,7 @@ impl Record<'_> {
 
 fn fill_values(
     row: &mut [Cell],
-    values: &[Json],
+    values: &[Json<'_>],
     number: usize,
     layout: &Layout,
 ) -> Result<(), Fault> {
@@ -112,13 +112,13 @@ fn fill_values(
 
 fn fill_named(
     row: &mut [Cell],
-    object: &Object,
+    object: &Object<'_>,
     number: usize,
     layout: &Layout,
 ) -> Result<(), Fault> {
     let mut known = false;
-    for (name, value) in &object.0 {
-        if let Some(position) = layout.features.position(name) {
+    for (at, (name, value)) in object.0.iter().enumerate() {
+        if let Some(position) = layout.features.position_from(at, name) {
             row[position] = one_value(value, number, name)?;
             known = true;
         }
@@ -134,7 +134,7 @@ fn fill_named(
 }
 
 /// `value` as the cell of column `name` in row `number`.
-pub(super) fn one_value(value: &Json, number: usize, name: &str) -> Result<Cell, Fault> {
+pub(super) fn one_value(value: &Json<'_>, number: usize, name: &str) -> Result<Cell, Fault> {
     value.cell().ok_or_else(|| Fault::Nested {
         row: number,
         name: name.to_owned(),

@@ -68,6 +68,14 @@ impl Names {
         self.positions.get(name).copied()
     }
 
+    /// The same, where it probably stands `at` this place: most clients keep to the order.
+    pub(super) fn position_from(&self, at: usize, name: &str) -> Option<usize> {
+        match self.names.get(at) {
+            Some(there) if **there == *name => Some(at),
+            _ => self.position(name),
+        }
+    }
+
     /// The name at `position`, for messages.
     pub(super) fn name(&self, position: usize) -> &str {
         self.names.get(position).map_or("?", AsRef::as_ref)

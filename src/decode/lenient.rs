@@ -5,6 +5,8 @@
 //! no infinity, so it travels as a string: `"+"` or `"-"`. Every string of the body itself gets a
 //! `=` in front, so that none of them can be mistaken for one; [`restore`] takes it off again.
 
+use std::borrow::Cow;
+
 use super::json::Json;
 
 /// Strict JSON made from a lenient body.
@@ -56,7 +58,7 @@ pub(super) fn rewrite(text: &str) -> Option<Rewritten> {
 
 /// Takes the marks of [`rewrite`] off a parsed value. `false` where a number stood for a key, which
 /// is nobody's JSON; the value is of no use then.
-pub(super) fn restore(json: &mut Json) -> bool {
+pub(super) fn restore(json: &mut Json<'_>) -> bool {
     match json {
         Json::Text(text) => match &**text {
             "+" => *json = Json::Number(f64::INFINITY),
@@ -74,11 +76,11 @@ pub(super) fn restore(json: &mut Json) -> bool {
 }
 
 /// Takes the mark of a string of the body off; `false` where there is none.
-fn unmark(text: &mut Box<str>) -> bool {
+fn unmark(text: &mut Cow<'_, str>) -> bool {
     let Some(rest) = text.strip_prefix('=') else {
         return false;
     };
-    *text = rest.into();
+    *text = Cow::Owned(rest.to_owned());
     true
 }
 

@@ -9,10 +9,10 @@ pub(super) const DIALECT: Dialect = Dialect {
     response_example: "a list with one answer per row",
 };
 
-fn request<'a>(body: &'a Json, _: &Layout) -> Option<Result<Frame<'a>, Fault>> {
+fn request<'a>(body: &'a Json<'a>, _: &Layout) -> Option<Result<Frame<'a>, Fault>> {
     matches!(body, Json::Array(_)).then(|| Frame::read(body))?
 }
 
-fn response<'a>(body: &'a Json, _: &Layout) -> Option<Result<Answers<'a>, Fault>> {
+fn response<'a>(body: &'a Json<'a>, _: &Layout) -> Option<Result<Answers<'a>, Fault>> {
     (!matches!(body, Json::Object(_))).then_some(Ok(Answers::Each(body)))
 }

@@ -11,7 +11,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     response_example: "",
 };
 
-fn request<'a>(body: &'a Json, layout: &Layout) -> Option<Result<Frame<'a>, Fault>> {
+fn request<'a>(body: &'a Json<'a>, layout: &Layout) -> Option<Result<Frame<'a>, Fault>> {
     let value = body.object()?.get(KEY)?;
     if let Some(frame) = Frame::read(value) {
         return Some(frame);

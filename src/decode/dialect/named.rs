@@ -11,17 +11,15 @@ pub(super) const DIALECT: Dialect = Dialect {
     response_example: "an object by output name",
 };
 
-fn request<'a>(body: &'a Json, layout: &Layout) -> Option<Result<Frame<'a>, Fault>> {
+fn request<'a>(body: &'a Json<'a>, layout: &Layout) -> Option<Result<Frame<'a>, Fault>> {
     let object = body.object()?;
-    let known = |key: &str| layout.features.position(key).is_some();
-    object
-        .0
-        .iter()
-        .any(|(key, _)| known(key))
+    let mut members = object.0.iter().enumerate();
+    members
+        .any(|(at, (key, _))| layout.features.position_from(at, key).is_some())
         .then(|| Ok(Frame::one(Record::Named(object))))
 }
 
-fn response<'a>(body: &'a Json, layout: &Layout) -> Option<Result<Answers<'a>, Fault>> {
+fn response<'a>(body: &'a Json<'a>, layout: &Layout) -> Option<Result<Answers<'a>, Fault>> {
     let object = body.object()?;
     names_output(object, layout).then_some(Ok(Answers::Named(object)))
 }

@@ -11,7 +11,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     response_example: r#"{"prediction": x}, {"predictions": [one per row]}"#,
 };
 
-fn response<'a>(body: &'a Json, layout: &Layout) -> Option<Result<Answers<'a>, Fault>> {
+fn response<'a>(body: &'a Json<'a>, layout: &Layout) -> Option<Result<Answers<'a>, Fault>> {
     let object = body.object()?;
     // Beside another output's name, `prediction` is one output among them; `named` reads it.
     let other = |key: &str| !KEYS.contains(&key) && layout.outputs.position(key).is_some();

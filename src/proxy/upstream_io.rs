@@ -1,8 +1,11 @@
-//! A connection to an upstream, on which what it said counts more than that it stopped listening.
+//! A connection to an upstream, on which what it said counts more than that it stopped listening, and
+//! which is asked for more only where there may be more: hyper asks five times an exchange.
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -18,6 +21,15 @@ pub(super) struct UpstreamIo {
     read: bool,
     /// Waits with a failed write for the end of reading.
     writer: Option<Waker>,
+    /// What the socket is read with, for the task that did so last.
+    reader: Option<(Arc<Reader>, Waker)>,
+}
+
+/// Knows whether the socket has told of anything since it had nothing to read.
+#[derive(Debug)]
+struct Reader {
+    told: AtomicBool,
+    task: Waker,
 }
 
 // === impl UpstreamIo ===
@@ -28,7 +40,35 @@ impl UpstreamIo {
             stream,
             read: false,
             writer: None,
+            reader: None,
         }
+    }
+
+    /// Reads, unless nothing was there the last time and the socket has told of nothing since.
+    fn read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // To read TLS can take a write, of which the socket tells somebody else.
+        if !self.stream.is_plain() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let known = self.reader.take();
+        let known = known.filter(|(reader, _)| reader.task.will_wake(cx.waker()));
+        let (reader, waker) = self.reader.insert(known.unwrap_or_else(|| {
+            let reader = Arc::new(Reader {
+                told: AtomicBool::new(true),
+                task: cx.waker().clone(),
+            });
+            (Arc::clone(&reader), Waker::from(reader))
+        }));
+        if !reader.told.load(Ordering::Acquire) {
+            return Poll::Pending;
+        }
+        // Before the socket is asked: what it tells from now on counts.
+        reader.told.store(false, Ordering::Release);
+        let polled = Pin::new(&mut self.stream).poll_read(&mut Context::from_waker(waker), buf);
+        if polled.is_ready() {
+            reader.told.store(true, Ordering::Release);
+        }
+        polled
     }
 
     /// What a write came to, unless that the upstream takes no more must wait.
@@ -61,7 +101,7 @@ impl AsyncRead for UpstreamIo {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let polled = self.read(cx, buf);
         if polled.is_ready() && buf.filled().len() == before && buf.remaining() > 0 {
             self.read = true;
             if let Some(writer) = self.writer.take() {
@@ -101,5 +141,123 @@ impl AsyncWrite for UpstreamIo {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+// === impl Reader ===
+
+impl Wake for Reader {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.told.store(true, Ordering::Release);
+        self.task.wake_by_ref();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::atomic::AtomicUsize;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixStream;
+
+    use super::*;
+    use crate::proxy::stream::Plain;
+
+    #[derive(Debug, Default)]
+    struct Task(AtomicUsize);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What one look finds: `None` where there is nothing to read.
+    fn look(io: &mut UpstreamIo, task: &Arc<Task>) -> Option<Vec<u8>> {
+        let mut room = [0; 4];
+        let mut buf = ReadBuf::new(&mut room);
+        let waker = Waker::from(Arc::clone(task));
+        match Pin::new(io).poll_read(&mut Context::from_waker(&waker), &mut buf) {
+            Poll::Ready(read) => {
+                read.unwrap();
+                Some(buf.filled().to_vec())
+            }
+            Poll::Pending => None,
+        }
+    }
+
+    /// Lets the runtime see what the sockets tell, until that is so.
+    async fn until(seen: impl Fn() -> bool) {
+        while !seen() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[test]
+    fn what_comes_is_read_by_the_task_that_looked_last() {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_io().build().unwrap().block_on(async {
+            let (here, mut there) = UnixStream::pair().unwrap();
+            let mut io = UpstreamIo::new(Stream::from(Plain::Unix(here)));
+            let (one, other) = <(Arc<Task>, Arc<Task>)>::default();
+            let woken = |task: &Task| task.0.swap(0, Ordering::Relaxed);
+            assert_eq!(look(&mut io, &one), None);
+            assert_eq!(look(&mut io, &one), None);
+            there.write_all(b"hello").await.unwrap();
+            until(|| one.0.load(Ordering::Relaxed) > 0).await;
+            assert_eq!(woken(&one), 1);
+            // More than there was room for, without being told again.
+            assert_eq!(look(&mut io, &one).as_deref(), Some(&b"hell"[..]));
+            assert_eq!(look(&mut io, &one).as_deref(), Some(&b"o"[..]));
+            assert_eq!(look(&mut io, &one), None);
+
+            assert_eq!(look(&mut io, &other), None);
+            there.write_all(b"you").await.unwrap();
+            until(|| other.0.load(Ordering::Relaxed) > 0).await;
+            assert_eq!((woken(&one), woken(&other)), (0, 1));
+            assert_eq!(look(&mut io, &other).as_deref(), Some(&b"you"[..]));
+
+            assert_eq!(look(&mut io, &one), None);
+            drop(there);
+            until(|| one.0.load(Ordering::Relaxed) > 0).await;
+            assert_eq!(look(&mut io, &one).as_deref(), Some(&b""[..]));
+            assert_eq!(look(&mut io, &other).as_deref(), Some(&b""[..]));
+        });
+    }
+
+    #[test]
+    fn a_task_that_had_its_turn_reads_on_in_the_next() {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_io().build().unwrap().block_on(async {
+            let (here, mut there) = UnixStream::pair().unwrap();
+            let mut io = UpstreamIo::new(Stream::from(Plain::Unix(here)));
+            there.write_all(&[1; 1000]).await.unwrap();
+            drop(there);
+            // One byte at a time takes more than tokio lets a task have at once.
+            let mut read = 0;
+            poll_fn(|cx| {
+                loop {
+                    let mut room = [0];
+                    let mut buf = ReadBuf::new(&mut room);
+                    match Pin::new(&mut io).poll_read(cx, &mut buf) {
+                        Poll::Ready(Ok(())) if buf.filled().is_empty() => return Poll::Ready(()),
+                        Poll::Ready(done) => done.unwrap(),
+                        Poll::Pending => return Poll::Pending,
+                    }
+                    read += 1;
+                }
+            })
+            .await;
+            assert_eq!(read, 1000);
+            assert_eq!(
+                io.read_u8().await.unwrap_err().kind(),
+                io::ErrorKind::UnexpectedEof
+            );
+        });
     }
 }

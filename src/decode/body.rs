@@ -8,7 +8,7 @@ use super::encoding;
 use super::fault::Fault;
 use super::json::{self, Json};
 
-/// A captured body as it was before it was compressed, which may be `max_body` bytes.
+/// A captured body as it was before it was compressed; one that was may grow to `max_body` bytes.
 pub(super) fn plain(body: &CapturedBody, max_body: usize) -> Result<Cow<'_, [u8]>, Fault> {
     if body.truncated {
         return Err(Fault::Truncated {

@@ -1,6 +1,6 @@
 //! JSON as bodies hold it: numbers are `f64`, exactly rounded, and may be infinite; keys keep their
-//! order, and of equal keys the last counts, as in Python. Strings are the body's own where they stand
-//! there as they are.
+//! order, and of equal keys the last counts, as in Python. Strings without escapes are the body's own,
+//! unless that had to be rewritten.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -94,7 +94,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// The same, with strings of its own.
+    /// The same without the text it was read from.
     fn into_owned(self) -> Json<'static> {
         let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         match self {

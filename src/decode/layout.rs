@@ -68,7 +68,7 @@ impl Names {
         self.positions.get(name).copied()
     }
 
-    /// The same, where it probably stands `at` this place: most clients keep to the order.
+    /// The same, looked for first `at` this place, as most clients keep to the order; names are unique.
     pub(super) fn position_from(&self, at: usize, name: &str) -> Option<usize> {
         match self.names.get(at) {
             Some(there) if **there == *name => Some(at),

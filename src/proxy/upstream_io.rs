@@ -1,5 +1,5 @@
-//! A connection to an upstream, on which what it said counts more than that it stopped listening, and
-//! which is asked for more only where there may be more: hyper asks five times an exchange.
+//! A connection to an upstream, on which what it said counts more than that it stopped listening. Without
+//! TLS its socket is asked for more only where there may be more: hyper asks five times an exchange.
 
 use std::io;
 use std::pin::Pin;
@@ -18,17 +18,18 @@ use super::stream::Stream;
 pub(super) struct UpstreamIo {
     stream: Stream,
     /// Nothing more can be read.
-    read: bool,
+    ended: bool,
     /// Waits with a failed write for the end of reading.
     writer: Option<Waker>,
     /// What the socket is read with, for the task that did so last.
     reader: Option<(Arc<Reader>, Waker)>,
 }
 
-/// Knows whether the socket has told of anything since it had nothing to read.
+/// Knows whether the socket is worth asking, and wakes the task when it becomes so.
 #[derive(Debug)]
 struct Reader {
-    told: AtomicBool,
+    /// It was not asked yet, gave something the last time, or has woken us since.
+    worth: AtomicBool,
     task: Waker,
 }
 
@@ -38,13 +39,13 @@ impl UpstreamIo {
     pub(super) const fn new(stream: Stream) -> Self {
         Self {
             stream,
-            read: false,
+            ended: false,
             writer: None,
             reader: None,
         }
     }
 
-    /// Reads, unless nothing was there the last time and the socket has told of nothing since.
+    /// Reads, unless the socket gave nothing the last time and has woken nobody since.
     fn read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         // To read TLS can take a write, of which the socket tells somebody else.
         if !self.stream.is_plain() {
@@ -54,19 +55,19 @@ impl UpstreamIo {
         let known = known.filter(|(reader, _)| reader.task.will_wake(cx.waker()));
         let (reader, waker) = self.reader.insert(known.unwrap_or_else(|| {
             let reader = Arc::new(Reader {
-                told: AtomicBool::new(true),
+                worth: AtomicBool::new(true),
                 task: cx.waker().clone(),
             });
             (Arc::clone(&reader), Waker::from(reader))
         }));
-        if !reader.told.load(Ordering::Acquire) {
+        if !reader.worth.load(Ordering::Acquire) {
             return Poll::Pending;
         }
-        // Before the socket is asked: what it tells from now on counts.
-        reader.told.store(false, Ordering::Release);
+        // Before the socket is asked: a wake-up from now on counts, be it that the task had its turn.
+        reader.worth.store(false, Ordering::Release);
         let polled = Pin::new(&mut self.stream).poll_read(&mut Context::from_waker(waker), buf);
         if polled.is_ready() {
-            reader.told.store(true, Ordering::Release);
+            reader.worth.store(true, Ordering::Release);
         }
         polled
     }
@@ -80,7 +81,7 @@ impl UpstreamIo {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
         match polled {
             Poll::Ready(Err(error))
-                if !self.read
+                if !self.ended
                     && matches!(
                         error.kind(),
                         BrokenPipe | ConnectionAborted | ConnectionReset
@@ -103,7 +104,7 @@ impl AsyncRead for UpstreamIo {
         let before = buf.filled().len();
         let polled = self.read(cx, buf);
         if polled.is_ready() && buf.filled().len() == before && buf.remaining() > 0 {
-            self.read = true;
+            self.ended = true;
             if let Some(writer) = self.writer.take() {
                 writer.wake();
             }
@@ -152,7 +153,7 @@ impl Wake for Reader {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.told.store(true, Ordering::Release);
+        self.worth.store(true, Ordering::Release);
         self.task.wake_by_ref();
     }
 }
@@ -207,10 +208,15 @@ mod tests {
             let (one, other) = <(Arc<Task>, Arc<Task>)>::default();
             let woken = |task: &Task| task.0.swap(0, Ordering::Relaxed);
             assert_eq!(look(&mut io, &one), None);
+            // Not asked again until it has told of something.
+            let (reader, _) = io.reader.clone().unwrap();
+            assert!(!reader.worth.load(Ordering::Relaxed));
             assert_eq!(look(&mut io, &one), None);
+            assert!(Arc::ptr_eq(&reader, &io.reader.as_ref().unwrap().0));
             there.write_all(b"hello").await.unwrap();
             until(|| one.0.load(Ordering::Relaxed) > 0).await;
             assert_eq!(woken(&one), 1);
+            assert!(reader.worth.load(Ordering::Relaxed));
             // More than there was room for, without being told again.
             assert_eq!(look(&mut io, &one).as_deref(), Some(&b"hell"[..]));
             assert_eq!(look(&mut io, &one).as_deref(), Some(&b"o"[..]));

@@ -162,9 +162,11 @@ impl Wake for Reader {
 mod tests {
     use std::future::poll_fn;
     use std::sync::atomic::AtomicUsize;
+    use std::time::Duration;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixStream;
+    use tokio::time::timeout;
 
     use super::*;
     use crate::proxy::stream::Plain;
@@ -192,6 +194,14 @@ mod tests {
         }
     }
 
+    /// Runs a test, which a wake-up that is lost would have wait for ever.
+    fn block_on(test: impl Future<Output = ()>) {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build().unwrap();
+        let done = runtime.block_on(async { timeout(Duration::from_secs(20), test).await });
+        done.expect("the task was not woken");
+    }
+
     /// Lets the runtime see what the sockets tell, until that is so.
     async fn until(seen: impl Fn() -> bool) {
         while !seen() {
@@ -201,8 +211,7 @@ mod tests {
 
     #[test]
     fn what_comes_is_read_by_the_task_that_looked_last() {
-        let mut runtime = tokio::runtime::Builder::new_current_thread();
-        runtime.enable_io().build().unwrap().block_on(async {
+        block_on(async {
             let (here, mut there) = UnixStream::pair().unwrap();
             let mut io = UpstreamIo::new(Stream::from(Plain::Unix(here)));
             let (one, other) = <(Arc<Task>, Arc<Task>)>::default();
@@ -238,8 +247,7 @@ mod tests {
 
     #[test]
     fn a_task_that_had_its_turn_reads_on_in_the_next() {
-        let mut runtime = tokio::runtime::Builder::new_current_thread();
-        runtime.enable_io().build().unwrap().block_on(async {
+        block_on(async {
             let (here, mut there) = UnixStream::pair().unwrap();
             let mut io = UpstreamIo::new(Stream::from(Plain::Unix(here)));
             there.write_all(&[1; 1000]).await.unwrap();

@@ -79,9 +79,9 @@ def whole(driftd, count):
 def agrees(driftd, name, kernel, **tolerance):
     """Waits for a look that saw what the kernel says."""
     deadline = time.monotonic() + 3 * LOOK
-    while process_metric(driftd, name) != pytest.approx(kernel(), **tolerance):
-        if time.monotonic() > deadline:
-            break
+    while time.monotonic() < deadline:
+        if process_metric(driftd, name) == pytest.approx(kernel(), **tolerance):
+            return
         time.sleep(0.1)
     assert process_metric(driftd, name) == pytest.approx(kernel(), **tolerance)
 

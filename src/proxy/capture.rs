@@ -94,8 +94,8 @@ impl Capture {
     }
 
     /// What was captured.
-    pub(super) fn finish(self) -> CapturedBody {
-        self.body
+    pub(super) fn finish(&mut self) -> CapturedBody {
+        std::mem::take(&mut self.body)
     }
 }
 

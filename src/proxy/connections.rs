@@ -2,7 +2,7 @@
 //!
 //! Invariant: a connection is given out only if it is open, idle and was used a moment ago.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,13 @@ use tokio::task::AbortHandle;
 use super::body::TapBody;
 use super::received::Received;
 use super::worker::Worker;
+use crate::pulse;
+
+/// How often connections are looked through while one may idle: by so much of that it may seem older.
+const LOOKS: u32 = 4;
+
+/// How often they are looked through at most.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A connection to an upstream.
 #[derive(Debug)]
@@ -24,8 +31,12 @@ pub(super) struct Sender {
 /// The connections of one thread that wait for their next request, by the index of their upstream.
 /// The one used last goes out first: as many stay in use as exchanges are under way at once, however
 /// many clients there are, and the rest idle until they are let go.
-#[derive(Debug, Default)]
-pub(super) struct Idle(RefCell<Vec<Vec<Connection>>>);
+#[derive(Debug)]
+pub(super) struct Idle {
+    connections: RefCell<Vec<Vec<Connection>>>,
+    /// When they were last looked through.
+    looked: Cell<Instant>,
+}
 
 /// A connection at an exchange.
 #[derive(Debug)]
@@ -42,17 +53,31 @@ pub(super) struct Lease {
 #[derive(Debug)]
 struct Connection {
     sender: Sender,
-    /// When its last response was over.
+    /// A moment before its last response was over: when all were last looked through. To ask the clock for
+    /// each exchange would cost more than it tells.
     used: Instant,
 }
 
 // === impl Idle ===
 
 impl Idle {
+    /// None so far.
+    pub(super) fn new() -> Self {
+        Self {
+            connections: RefCell::default(),
+            looked: Cell::new(Instant::now()),
+        }
+    }
+
+    /// How often to [`Idle::prune`] those that may idle for `max_idle`.
+    pub(super) fn interval(max_idle: Duration) -> Duration {
+        (max_idle / LOOKS).clamp(SHORTEST_INTERVAL, pulse::INTERVAL)
+    }
+
     /// The connection to `upstream` used last that can take a request `now`. Those found on the way
     /// that never will are let go; those whose last request is not over yet stay.
     pub(super) fn take(&self, upstream: usize, max_idle: Duration, now: Instant) -> Option<Sender> {
-        let mut all = self.0.borrow_mut();
+        let mut all = self.connections.borrow_mut();
         let idle = all.get_mut(upstream)?;
         let mut end = idle.len();
         while let Some(at) = idle[..end].iter().rposition(|c| !c.is_busy()) {
@@ -66,13 +91,13 @@ impl Idle {
     }
 
     fn keep(&self, upstream: usize, sender: Sender) {
-        let mut all = self.0.borrow_mut();
+        let mut all = self.connections.borrow_mut();
         if all.len() <= upstream {
             all.resize_with(upstream + 1, Vec::new);
         }
         all[upstream].push(Connection {
             sender,
-            used: Instant::now(),
+            used: self.looked.get(),
         });
     }
 
@@ -80,7 +105,8 @@ impl Idle {
     /// should get it back. One whose last request is not over yet stays.
     pub(super) fn prune(&self, max_idle: Duration) {
         let now = Instant::now();
-        for idle in &mut *self.0.borrow_mut() {
+        self.looked.set(now);
+        for idle in &mut *self.connections.borrow_mut() {
             idle.retain(|connection| connection.is_busy() || connection.is_fit(max_idle, now));
         }
     }

@@ -1,7 +1,7 @@
 //! How long one client connection may keep us waiting, and for what.
 //!
 //! The connection's socket, its exchanges and the task that serves it share one [`Deadlines`]. A
-//! request costs one reading of the clock and no timer: the task's one timer runs to the end it
+//! request costs no reading of the clock and no timer: the task's one timer runs to the end it
 //! was last set to, and looks here whether that is still the end.
 
 use std::cell::Cell;
@@ -30,8 +30,8 @@ pub(super) struct Deadlines {
     busy: Cell<usize>,
     /// The first byte of a head has come.
     head: Cell<bool>,
-    /// When the connection began to wait for what it waits for.
-    since: Cell<Instant>,
+    /// When the connection began to wait for what it waits for; `None` for a moment ago, until somebody asks.
+    since: Cell<Option<Instant>>,
     /// Since when the client has taken nothing of what is to be written.
     stalled: Cell<Option<Instant>>,
     /// The client may still be sending what nobody will read.
@@ -70,7 +70,7 @@ impl Deadlines {
             idle_tunnel: limits.tunnel_timeout,
             busy: Cell::new(0),
             head: Cell::new(false),
-            since: Cell::new(now),
+            since: Cell::new(Some(now)),
             stalled: Cell::new(None),
             unread: Cell::new(false),
             tunnel: Cell::new(false),
@@ -105,7 +105,8 @@ impl Deadlines {
     /// Bytes came from the client.
     pub(super) fn received(&self) {
         if self.busy.get() == 0 && !self.head.replace(true) {
-            self.since.set(Instant::now());
+            // Most heads come whole, and then nobody asks.
+            self.since.set(None);
         }
     }
 
@@ -119,7 +120,7 @@ impl Deadlines {
     /// The answer to a request is over since `end`; its last bytes may still have to be written.
     pub(super) fn over(&self, end: std::time::Instant) {
         self.busy.set(self.busy.get().saturating_sub(1));
-        self.since.set(end.into());
+        self.since.set(Some(end.into()));
     }
 
     /// The client took something of what is to be written, or took nothing.
@@ -129,7 +130,7 @@ impl Deadlines {
             (true, Some(_)) => {
                 self.stalled.set(None);
                 // An answer that took its time leaves the whole time for the next request.
-                self.since.set(Instant::now());
+                self.since.set(Some(Instant::now()));
             }
             _ => {}
         }
@@ -148,7 +149,7 @@ impl Deadlines {
 
     /// Bytes passed through the tunnel.
     pub(super) fn tunnelled(&self) {
-        self.since.set(Instant::now());
+        self.since.set(Some(Instant::now()));
     }
 
     /// Whether the client may be sending still, so that closing at once could cost it our answer.
@@ -168,7 +169,7 @@ impl Deadlines {
         match (self.stalled.get(), self.tunnel.get(), self.busy.get()) {
             (Some(since), _, _) => since + self.write,
             (None, true, _) => self.tunnel_end(),
-            (None, false, 0) => self.since.get() + self.wait().0,
+            (None, false, 0) => self.since() + self.wait().0,
             (None, false, _) => self.next_look(),
         }
     }
@@ -180,7 +181,7 @@ impl Deadlines {
             (None, true, _) => (self.tunnel_end(), Limit::TunnelTimeout),
             (None, false, 0) => {
                 let (wait, limit) = self.wait();
-                (self.since.get() + wait, limit)
+                (self.since() + wait, limit)
             }
             (None, false, _) => {
                 self.looked.set(now);
@@ -193,6 +194,13 @@ impl Deadlines {
         }
     }
 
+    /// Since when it has waited: from now on, where nobody has asked yet.
+    fn since(&self) -> Instant {
+        let since = self.since.get().unwrap_or_else(Instant::now);
+        self.since.set(Some(since));
+        since
+    }
+
     /// When to look at an exchange under way.
     fn next_look(&self) -> Instant {
         let looked = self.looked.get();
@@ -203,7 +211,7 @@ impl Deadlines {
 
     /// When a tunnel has been silent for too long.
     fn tunnel_end(&self) -> Instant {
-        self.since.get() + self.idle_tunnel.unwrap_or(FOR_EVER)
+        self.since() + self.idle_tunnel.unwrap_or(FOR_EVER)
     }
 
     /// How long the next request, or the rest of its head, is waited for.
@@ -219,6 +227,23 @@ impl Deadlines {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_head_is_waited_for_from_its_first_byte_on() {
+        let limits = Limits::default();
+        let deadlines = Deadlines::new(&limits);
+        deadlines.begun(std::time::Instant::now());
+        deadlines.over(std::time::Instant::now());
+        let before = Instant::now();
+        deadlines.received();
+        let end = deadlines.next();
+        assert!(end >= before + limits.header_timeout);
+        // More of it gives it no more time.
+        deadlines.received();
+        assert_eq!(deadlines.next(), end);
+        let late = end + Duration::from_millis(1);
+        assert_eq!(deadlines.due(late), Due::Expired(Limit::HeaderTimeout));
+    }
 
     #[test]
     fn a_head_that_comes_while_an_answer_is_stuck_is_not_what_is_waited_for() {

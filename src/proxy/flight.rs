@@ -55,7 +55,6 @@ pub(super) struct Flight {
     method: Method,
     /// Goes to the upstream, back to the client and into the record.
     request_id: HeaderValue,
-    trace_id: Option<Box<str>>,
     started: Timestamp,
     begun: Instant,
     /// When the request last moved towards the upstream.
@@ -82,6 +81,7 @@ struct State {
     late: bool,
     /// There as long as the exchange is tapped.
     permit: Option<Permit>,
+    trace_id: Option<Box<str>>,
     headers: CapturedHeaders,
     request: Capture,
     response: Capture,
@@ -110,16 +110,7 @@ impl Flight {
         worker
             .observer
             .started(route.as_ref().map(|route| route.model));
-        let mut state = State::default();
-        if let Some(route) = route.as_ref().filter(|_| bodies && admitted) {
-            state.offer(worker, route, head, &request_id);
-        }
-        let mut trace_id = None;
-        if state.permit.is_some() {
-            trace_id = identity::trace_id(&head.headers);
-            state.request.encoded(header::encoding(&head.headers));
-        }
-        Rc::new(Self {
+        let flight = Rc::new(Self {
             worker: Rc::clone(worker),
             deadlines: Rc::clone(&client.deadlines),
             _staying: client.stay.get().map(Stay::begin),
@@ -128,13 +119,21 @@ impl Flight {
             route,
             method: head.method.clone(),
             request_id,
-            trace_id,
             started,
             begun,
             moved: Cell::new(begun),
             client_owes: Cell::new(false),
-            state: RefCell::new(state),
-        })
+            state: RefCell::default(),
+        });
+        if let Some(route) = flight.route.as_ref().filter(|_| bodies && admitted) {
+            let mut state = flight.state.borrow_mut();
+            state.offer(worker, route, head, &flight.request_id);
+            if state.permit.is_some() {
+                state.trace_id = identity::trace_id(&head.headers);
+                state.request.encoded(header::encoding(&head.headers));
+            }
+        }
+        flight
     }
 
     /// The model that claims the request.
@@ -316,7 +315,7 @@ impl Drop for Flight {
         if self.admitted {
             self.worker.shared.release();
         }
-        let mut state = std::mem::take(self.state.get_mut());
+        let state = self.state.get_mut();
         let ending = state.ending.unwrap_or(Ending::ClientAborted);
         let ended = state.over.unwrap_or_else(Instant::now);
         if state.status == 0 {
@@ -327,9 +326,10 @@ impl Drop for Flight {
                 .map(|turned| ended.saturating_duration_since(turned));
         }
         let total = ended.saturating_duration_since(self.begun);
+        let route = self.route.take();
         self.worker.observer.finished(&Observation {
-            model: self.model(),
-            route: self.route.as_ref().map_or("", |route| &route.path),
+            model: route.as_ref().map(|route| route.model),
+            route: route.as_ref().map_or("", |route| &route.path),
             method: self.method.as_str(),
             status: state.status,
             error: state.error,
@@ -337,14 +337,14 @@ impl Drop for Flight {
             total,
             upstream: state.upstream,
         });
-        let (Some(permit), Some(route)) = (state.permit, self.route.take()) else {
+        let (Some(permit), Some(route)) = (state.permit.take(), route) else {
             return;
         };
         let (request, response) = (state.request.finish(), state.response.finish());
         let truncated = request.truncated || response.truncated;
         let exchange = Exchange {
             request_id: self.request_id.to_str().unwrap_or("-").into(),
-            trace_id: self.trace_id.take(),
+            trace_id: state.trace_id.take(),
             model: route.model,
             started: self.started,
             method: recorded(&self.method),
@@ -354,7 +354,7 @@ impl Drop for Flight {
             upstream: state.upstream,
             request,
             response,
-            headers: state.headers,
+            headers: std::mem::take(&mut state.headers),
             ending,
         };
         let observer = &self.worker.observer;

@@ -33,9 +33,13 @@ use super::upstream_io::UpstreamIo;
 use super::worker::Worker;
 use crate::metrics::connection::Limit;
 
-/// A request as its upstream is to get it.
+/// A request on its way to an upstream; `None` once it was given to a connection.
+///
+/// It stands in one place and is lent from there, as it is large to move.
+pub(super) type Outgoing = Option<Request<TapBody<Received>>>;
+
+/// How a request goes to its upstream.
 struct Outbound {
-    request: Request<TapBody<Received>>,
     upstream: usize,
     over_http2: bool,
     /// The protocol it asks to switch to.
@@ -60,12 +64,15 @@ pub(super) fn serve(
     // From here on, whatever becomes of the body, it is known whether it was read.
     let body = TapBody::new(Received::new(body), Rc::clone(&flight), Side::Request);
     let outbound = refuse(&flight, &head, &body, upgrade.as_ref(), begun.fault)
-        .map(|()| turn(&client, &flight, head, body, upgrade));
+        .map(|()| turn(&client, &flight, &mut head, &body, upgrade));
+    let mut request = Some(Request::from_parts(head, body));
     async move {
         let forwarded = match outbound {
-            Ok(outbound) => forward(&client, &flight, outbound).await,
+            Ok(outbound) => forward(&client, &flight, &mut request, outbound).await,
             Err(failure) => Err(failure),
         };
+        // What was not sent will not be read either.
+        drop(request);
         Ok(forwarded.unwrap_or_else(|failure| failure.answer(&flight)))
     }
 }
@@ -74,8 +81,8 @@ pub(super) fn serve(
 fn turn(
     client: &Client,
     flight: &Flight,
-    mut head: request::Parts,
-    body: TapBody<Received>,
+    head: &mut request::Parts,
+    body: &TapBody<Received>,
     upgrade: Option<HeaderValue>,
 ) -> Outbound {
     let worker = &client.worker;
@@ -87,9 +94,7 @@ fn turn(
     if head.version == Version::HTTP_2 && !over_http2 {
         http2::join_cookies(&mut head.headers);
     }
-    header::for_upstream(&mut head, &body, || {
-        worker.shared.upstreams[upstream].host()
-    });
+    header::for_upstream(head, body, || worker.shared.upstreams[upstream].host());
     client.peer.announce(limits.forwarded, &mut head.headers);
     if head.headers.get(&REQUEST_ID) != Some(flight.request_id()) {
         head.headers.insert(REQUEST_ID, flight.request_id().clone());
@@ -102,7 +107,6 @@ fn turn(
     }
     flight.turned();
     Outbound {
-        request: Request::from_parts(head, body),
         upstream,
         over_http2,
         upgrade,
@@ -112,11 +116,11 @@ fn turn(
 async fn forward(
     client: &Client,
     flight: &Rc<Flight>,
+    request: &mut Outgoing,
     outbound: Outbound,
 ) -> Result<Response<TapBody<Answer>>, Failure> {
     let worker = &client.worker;
     let Outbound {
-        request,
         upstream,
         over_http2,
         upgrade,
@@ -215,11 +219,10 @@ async fn send(
     worker: &Worker,
     flight: &Flight,
     upstream: usize,
-    request: Request<TapBody<Received>>,
+    request: &mut Outgoing,
 ) -> Result<(Response<Incoming>, Sender), Failure> {
     let max_idle = worker.shared.config.upstream_idle;
     let mut idle = worker.idle.take(upstream, max_idle, flight.begun());
-    let mut request = request;
     loop {
         let fresh = idle.is_none();
         let mut sender = match idle.take() {
@@ -230,28 +233,34 @@ async fn send(
                 sender
             }
         };
-        let sent = pin!(sender.requests.try_send_request(request));
-        match attempt(sent, flight, worker).await? {
+        let sent = pin!(sender.requests.try_send_request(take(request)));
+        match attempt(sent, request, flight, worker).await? {
             Attempt::Answered(response) => return Ok((response, sender)),
-            Attempt::Unsent(_, error) if fresh => return Err(Failure::Closed(error)),
-            Attempt::Unsent(unsent, _) => request = *unsent,
+            Attempt::Unsent(error) if fresh => return Err(Failure::Closed(error)),
+            Attempt::Unsent(_) => {}
         }
     }
+}
+
+/// Takes a request that is to be given to a connection.
+pub(super) fn take(request: &mut Outgoing) -> Request<TapBody<Received>> {
+    (request.take()).expect("it is there until it is sent, and put back where it was not")
 }
 
 /// How sending went.
 pub(super) enum Attempt {
     Answered(Response<Incoming>),
-    /// The connection was gone before the first byte was written.
-    Unsent(Box<Request<TapBody<Received>>>, hyper::Error),
+    /// The connection was gone before the first byte was written; the request is back in its place.
+    Unsent(hyper::Error),
 }
 
 /// What a connection says of a request given to it.
 type Sent = Result<Response<Incoming>, TrySendError<Request<TapBody<Received>>>>;
 
-/// Waits for the answer to a request just given to a connection.
+/// Waits for the answer to a request just given to a connection; one that is `unsent` is put back.
 pub(super) async fn attempt(
     sent: Pin<&mut impl Future<Output = Sent>>,
+    unsent: &mut Outgoing,
     flight: &Flight,
     worker: &Worker,
 ) -> Result<Attempt, Failure> {
@@ -261,12 +270,15 @@ pub(super) async fn attempt(
     };
     match sent {
         Ok(response) => Ok(Attempt::Answered(response)),
-        Err(mut error) => match error.take_message() {
-            Some(request) => Ok(Attempt::Unsent(Box::new(request), error.into_error())),
-            None if flight.is_late() => Err(Failure::BodyTimeout),
-            None if flight.is_broken_off() => Err(Failure::BrokenBody),
-            None => Err(Failure::Closed(error.into_error())),
-        },
+        Err(mut error) => {
+            *unsent = error.take_message();
+            match error.into_error() {
+                error if unsent.is_some() => Ok(Attempt::Unsent(error)),
+                _ if flight.is_late() => Err(Failure::BodyTimeout),
+                _ if flight.is_broken_off() => Err(Failure::BrokenBody),
+                error => Err(Failure::Closed(error)),
+            }
+        }
     }
 }
 

@@ -27,7 +27,7 @@ use super::answer::Failure;
 use super::body::TapBody;
 use super::client::Client;
 use super::flight::Flight;
-use super::forward::{self, Attempt};
+use super::forward::{self, Attempt, Outgoing};
 use super::framing::Begun;
 use super::lingering::Lingering;
 use super::received::Received;
@@ -199,11 +199,11 @@ pub(super) async fn send(
     worker: &Worker,
     flight: &Flight,
     index: usize,
-    request: Request<TapBody<Received>>,
+    request: &mut Outgoing,
 ) -> Result<Response<Incoming>, Failure> {
-    let (mut head, body) = request.into_parts();
+    let (mut head, body) = forward::take(request).into_parts();
     for_upstream(&mut head, worker.shared.upstreams[index].scheme());
-    let mut request = Request::from_parts(head, body);
+    *request = Some(Request::from_parts(head, body));
     let shared = &worker.multiplexed[index];
     let mut fresh = false;
     loop {
@@ -216,14 +216,11 @@ pub(super) async fn send(
                 sender
             }
         };
-        let sent = pin!(sender.try_send_request(request));
-        match forward::attempt(sent, flight, worker).await? {
+        let sent = pin!(sender.try_send_request(forward::take(request)));
+        match forward::attempt(sent, request, flight, worker).await? {
             Attempt::Answered(response) => return Ok(response),
-            Attempt::Unsent(_, error) if fresh => return Err(Failure::Closed(error)),
-            Attempt::Unsent(unsent, _) => {
-                request = *unsent;
-                shared.forget(&sender);
-            }
+            Attempt::Unsent(error) if fresh => return Err(Failure::Closed(error)),
+            Attempt::Unsent(_) => shared.forget(&sender),
         }
     }
 }

@@ -6,7 +6,6 @@ use std::pin::pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 use tokio::sync::{mpsc, watch};
@@ -28,14 +27,11 @@ use super::upstream::Resolved;
 use super::{Config, Drained, Exclude, Readiness, SharedObserver, Upstream};
 use crate::metrics::connection::Limit;
 use crate::model::Routes;
-use crate::pulse::{self, Pulse};
+use crate::pulse::Pulse;
 
 /// What a client is told whose head took too long; hyper has no word for it.
 const HEADER_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-
-/// How often idle upstream connections are looked through at most.
-const SHORTEST_TICK: Duration = Duration::from_millis(10);
 
 /// What all threads read.
 #[derive(Debug)]
@@ -157,7 +153,7 @@ impl Worker {
             observer,
             tap,
             ids: Ids::new(),
-            idle: Idle::default(),
+            idle: Idle::new(),
             clients: RefCell::default(),
             next_client: Cell::new(0),
             draining: Cell::new(false),
@@ -188,7 +184,7 @@ impl Worker {
     ) -> Drained {
         let mut connections = JoinSet::new();
         let idle = self.shared.config.upstream_idle;
-        let mut tick = time::interval(idle.clamp(SHORTEST_TICK, pulse::INTERVAL));
+        let mut tick = time::interval(Idle::interval(idle));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let deadline = loop {
             tokio::select! {

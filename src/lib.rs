@@ -29,6 +29,7 @@ pub mod exchange;
 pub mod exporter;
 pub mod feature;
 pub mod log;
+pub mod memory;
 pub mod metrics;
 pub mod model;
 pub mod monitor;
@@ -42,7 +43,3 @@ pub mod service;
 pub mod shutdown;
 pub mod timestamp;
 pub mod window;
-
-/// Serving threads allocate what the recorder frees; glibc's allocator pays for that with locks.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -9,6 +9,7 @@ use super::{DemoArgs, Failure, RunArgs, output};
 use crate::app::App;
 use crate::demo;
 use crate::log;
+use crate::memory;
 use crate::proxy::Address;
 use crate::service::Notifier;
 use crate::shutdown::{Hangups, Signals};
@@ -16,6 +17,7 @@ use crate::shutdown::{Hangups, Signals};
 pub(super) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     let config = args.load()?;
     let _log = log::start(config.json_log);
+    memory::be_frugal();
     let app = App::prepare(config)?;
     let scheme = app
         .config()
@@ -69,6 +71,7 @@ pub(super) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
 }
 
 pub(super) fn demo(args: &DemoArgs) -> Result<ExitCode, Failure> {
+    memory::be_frugal();
     let runtime = runtime()?;
     let settings = demo::Settings {
         duration: args.duration,

@@ -267,6 +267,15 @@ impl Process {
         status["models"][0]["tap"].clone()
     }
 
+    /// The first word the kernel has under this name, with its colon.
+    fn status(&self, name: &str) -> String {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|line| line.split_whitespace().next())
+            .unwrap_or_else(|| panic!("no {name} in {status}"))
+            .to_owned()
+    }
+
     #[track_caller]
     fn eventually(&self, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE * 3;
@@ -367,16 +376,15 @@ fn gzipped_bodies_of_many_rows_do_not_pile_up_unpacked() {
             });
         }
     });
-    let status = format!("/proc/{}/status", process.child.id());
     process.eventually("some recorded", |tap| count(tap, "captured") >= 8);
-    let status = fs::read_to_string(status).unwrap();
-    let peak = status.lines().find(|line| line.starts_with("VmHWM:"));
-    let peak: u64 = peak
-        .unwrap()
-        .split_whitespace()
-        .nth(1)
-        .unwrap()
-        .parse()
-        .unwrap();
+    let peak: u64 = process.status("VmHWM:").parse().unwrap();
     assert!(peak < 200 * 1024, "{peak} KiB at most");
+}
+
+#[test]
+fn memory_is_taken_in_small_pages_whatever_the_system_gives() {
+    let directory = tempfile::tempdir().unwrap();
+    write_reference(directory.path(), 20);
+    let process = Process::start(directory.path(), "", SETTINGS);
+    assert_eq!(process.status("THP_enabled:"), "0");
 }

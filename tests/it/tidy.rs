@@ -16,7 +16,7 @@ const LAYERS: &[(&[&str], bool)] = &[
     (&["recorder", "monitor", "announcer", "exporter"], false),
     (&["config"], false),
     (&["app"], false),
-    (&["demo", "log", "service", "shutdown"], false),
+    (&["demo", "log", "memory", "service", "shutdown"], false),
     (&["cli"], false),
 ];
 

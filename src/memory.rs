@@ -1,0 +1,46 @@
+//! How the process takes memory, and how soon it gives it back.
+
+use std::time::Duration;
+
+use tikv_jemalloc_ctl::{Access, AsName};
+use tikv_jemallocator::Jemalloc;
+
+/// Serving threads allocate what the recorder frees: glibc's allocator pays for that with locks, mimalloc with
+/// lists that both sides write for each block.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
+
+/// How long freed memory is kept for the next who wants some; jemalloc's own ten seconds keep as much again as a
+/// burst of connections needed.
+const KEPT_FOR: Duration = Duration::from_secs(1);
+
+/// The arena of the first thread, and those of threads to come.
+const DECAYS: [&[u8]; 2] = [b"arena.0.dirty_decay_ms\0", b"arenas.dirty_decay_ms\0"];
+
+/// Takes no more than is needed, for no longer. To be called before threads are started.
+pub fn be_frugal() {
+    // Many systems give pages of 2 MB unasked: what is resident would double, and nothing here gets faster.
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "Transparent huge pages stay as the system has them");
+    }
+    let milliseconds = KEPT_FOR.as_millis() as isize;
+    for decay in DECAYS {
+        if let Err(error) = decay.name().write(milliseconds) {
+            tracing::debug!(%error, "Freed memory is kept as long as jemalloc likes");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn freed_memory_is_kept_for_a_second() {
+        be_frugal();
+        for decay in DECAYS {
+            let kept: isize = decay.name().read().unwrap();
+            assert_eq!(kept, 1000);
+        }
+    }
+}

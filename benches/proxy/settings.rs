@@ -7,6 +7,10 @@ use std::time::Duration;
 use crate::flask;
 use crate::options::Options;
 
+/// How long one contestant is loaded in one round: the machine's speed changes within seconds, and those compared
+/// should meet the same.
+const TURN: Duration = Duration::from_secs(1);
+
 /// A part of the benchmark that runs by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Section {
@@ -83,8 +87,8 @@ impl Settings {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut settings = Self {
             options,
-            rounds: if quick { 3 } else { 15 },
-            turn: Duration::from_secs(if quick { 1 } else { 2 }),
+            rounds: if quick { 3 } else { 30 },
+            turn: TURN,
             driftd: root.join("target/release/driftd"),
             envoy: std::env::var_os("DRIFTD_BENCH_ENVOY").map(PathBuf::from),
             long: false,

@@ -45,6 +45,9 @@ struct Tried {
 ///
 /// [`Unreached`], of kind `TimedOut` if any of the addresses did not answer.
 pub(super) async fn first(addresses: Vec<SocketAddr>, end: Instant) -> io::Result<TcpStream> {
+    if let [address] = addresses[..] {
+        return only(address, end).await;
+    }
     let mut left = addresses.into_iter();
     let mut tried: Vec<Tried> = Vec::new();
     let mut under_way = JoinSet::new();
@@ -79,6 +82,16 @@ pub(super) async fn first(addresses: Vec<SocketAddr>, end: Instant) -> io::Resul
             }
         }
     }
+}
+
+/// Connects to the only address there is: no other is to be tried beside it, so it takes no task.
+async fn only(address: SocketAddr, end: Instant) -> io::Result<TcpStream> {
+    let error = match time::timeout_at(end, TcpStream::connect(address)).await {
+        Ok(Ok(stream)) => return Ok(stream),
+        Ok(Err(error)) => Some(error),
+        Err(_) => None,
+    };
+    Err(Unreached(vec![Tried { address, error }]).into())
 }
 
 /// Has the system find out when the upstream at the other end has vanished; `shared` says whether

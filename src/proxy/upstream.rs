@@ -181,12 +181,16 @@ impl Upstream {
             }
             Self::Http { host, port, .. } => {
                 let addresses = in_time(end, resolved.addresses(host, *port)).await?;
+                let several = addresses.len() > 1;
                 let reached = reach::first(addresses, end).await;
                 // One that takes its time may still be right.
                 if (reached.as_ref()).is_err_and(|error| error.kind() != io::ErrorKind::TimedOut) {
                     resolved.forget();
                 }
                 let stream = reached?;
+                if several && let Ok(address) = stream.peer_addr() {
+                    resolved.prefer(address);
+                }
                 stream.set_nodelay(true)?;
                 reach::watch(&stream, http2)?;
                 Ok(Plain::Tcp(stream))
@@ -245,6 +249,16 @@ impl Resolved {
         (at.elapsed() < KNOWN_FOR).then(|| addresses.clone())
     }
 
+    /// The address that answered is the first to be tried from now on: where `localhost` has two and the
+    /// upstream listens on one, each connection would be refused once before.
+    fn prefer(&self, address: SocketAddr) {
+        if let Some((_, addresses)) = &mut *self.0.borrow_mut()
+            && let Some(at) = addresses.iter().position(|known| *known == address)
+        {
+            addresses[..=at].rotate_right(1);
+        }
+    }
+
     fn forget(&self) {
         *self.0.borrow_mut() = None;
     }
@@ -289,6 +303,28 @@ mod tests {
         known.forget();
         assert!(ask(&known).is_err());
         assert!(ask(&resolved(KNOWN_FOR)).is_err());
+    }
+
+    #[test]
+    fn the_address_that_answered_is_tried_first() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let any = "127.0.0.1:0";
+        let gone = std::net::TcpListener::bind(any).unwrap();
+        let refusing = gone.local_addr().unwrap();
+        drop(gone);
+        let good = std::net::TcpListener::bind(any).unwrap();
+        let address = good.local_addr().unwrap();
+        let upstream = Upstream::parse("http://model").unwrap();
+        let known = vec![refusing, refusing, address];
+        let resolved = Resolved(RefCell::new(Some((Instant::now(), known))));
+        let limit = Duration::from_secs(20);
+        let connecting = upstream.connect(&resolved, None, false, limit);
+        runtime.block_on(connecting).unwrap();
+        let addresses = runtime.block_on(resolved.addresses("model", 80)).unwrap();
+        assert_eq!(addresses, [address, refusing, refusing]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tikv_jemalloc_ctl::{Access, AsName};
+use tikv_jemalloc_ctl::{Access, AsName, background_thread, max_background_threads};
 use tikv_jemallocator::Jemalloc;
 
 /// Serving threads allocate what the recorder frees: glibc's allocator pays for that with locks, mimalloc with
@@ -17,18 +17,28 @@ const KEPT_FOR: Duration = Duration::from_secs(1);
 /// The arena of the first thread, and those of threads to come.
 const DECAYS: [&[u8]; 2] = [b"arena.0.dirty_decay_ms\0", b"arenas.dirty_decay_ms\0"];
 
-/// Takes no more than is needed, for no longer. To be called before threads are started.
-pub fn be_frugal() {
+/// Takes no more memory than is needed, for no longer; what could not be had of that, for the log. To be called
+/// before threads are started.
+#[must_use]
+pub fn be_frugal() -> Vec<String> {
+    let mut missed = Vec::new();
     // Many systems give pages of 2 MB unasked: what is resident would double, and nothing here gets faster.
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
-        tracing::debug!(%error, "Transparent huge pages stay as the system has them");
+        missed.push(format!("transparent huge pages: {error}"));
     }
     let milliseconds = KEPT_FOR.as_millis() as isize;
-    for decay in DECAYS {
-        if let Err(error) = decay.name().write(milliseconds) {
-            tracing::debug!(%error, "Freed memory is kept as long as jemalloc likes");
+    let settle = || {
+        for decay in DECAYS {
+            decay.name().write(milliseconds)?;
         }
+        // Threads that free nothing any more give nothing back themselves.
+        max_background_threads::write(1)?;
+        background_thread::write(true)
+    };
+    if let Err(error) = settle() {
+        missed.push(format!("jemalloc: {error}"));
     }
+    missed
 }
 
 #[cfg(test)]
@@ -36,11 +46,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn freed_memory_is_kept_for_a_second() {
-        be_frugal();
+    fn freed_memory_is_kept_for_a_second_and_given_back_by_a_thread() {
+        assert_eq!(be_frugal(), Vec::<String>::new());
         for decay in DECAYS {
             let kept: isize = decay.name().read().unwrap();
             assert_eq!(kept, 1000);
         }
+        assert!(background_thread::read().unwrap());
     }
 }

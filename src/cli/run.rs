@@ -16,8 +16,11 @@ use crate::shutdown::{Hangups, Signals};
 
 pub(super) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     let config = args.load()?;
+    let wasted = memory::be_frugal();
     let _log = log::start(config.json_log);
-    memory::be_frugal();
+    for reason in wasted {
+        tracing::debug!(reason, "Takes more memory than it would");
+    }
     let app = App::prepare(config)?;
     let scheme = app
         .config()
@@ -71,7 +74,8 @@ pub(super) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
 }
 
 pub(super) fn demo(args: &DemoArgs) -> Result<ExitCode, Failure> {
-    memory::be_frugal();
+    // Without a log, there is nobody to tell.
+    drop(memory::be_frugal());
     let runtime = runtime()?;
     let settings = demo::Settings {
         duration: args.duration,

@@ -14,7 +14,7 @@ use super::received::Received;
 use super::worker::Worker;
 use crate::pulse;
 
-/// How often connections are looked through while one may idle: by so much of that it may seem older.
+/// How often connections are looked through while one may idle: by one part of that it may seem older.
 const LOOKS: u32 = 4;
 
 /// How often they are looked through at most.

@@ -65,13 +65,14 @@ pub(super) fn serve(
     let body = TapBody::new(Received::new(body), Rc::clone(&flight), Side::Request);
     let outbound = refuse(&flight, &head, &body, upgrade.as_ref(), begun.fault)
         .map(|()| turn(&client, &flight, &mut head, &body, upgrade));
-    let mut request = Some(Request::from_parts(head, body));
+    // The body of one that is refused goes now: what hyper has not read by then it will not read.
+    let mut request = outbound.is_ok().then(|| Request::from_parts(head, body));
     async move {
         let forwarded = match outbound {
             Ok(outbound) => forward(&client, &flight, &mut request, outbound).await,
             Err(failure) => Err(failure),
         };
-        // What was not sent will not be read either.
+        // One that could not be sent goes before its answer, as one that was sent has gone.
         drop(request);
         Ok(forwarded.unwrap_or_else(|failure| failure.answer(&flight)))
     }

@@ -249,8 +249,8 @@ impl Resolved {
         (at.elapsed() < KNOWN_FOR).then(|| addresses.clone())
     }
 
-    /// The address that answered is the first to be tried from now on: where `localhost` has two and the
-    /// upstream listens on one, each connection would be refused once before.
+    /// The address that answered is the first to be tried as long as the addresses are kept: where `localhost` has
+    /// two and the upstream listens on one, each connection would be refused once before.
     fn prefer(&self, address: SocketAddr) {
         if let Some((_, addresses)) = &mut *self.0.borrow_mut()
             && let Some(at) = addresses.iter().position(|known| *known == address)

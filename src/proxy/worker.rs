@@ -237,7 +237,10 @@ impl Worker {
                     Some(_) => drained.completed += 1,
                     None => break,
                 },
-                _ = tick.tick() => pulse.beat(),
+                _ = tick.tick() => {
+                    pulse.beat();
+                    self.idle.prune(self.shared.config.upstream_idle);
+                }
                 () = &mut cut => {
                     drained.aborted = connections.len();
                     self.cutting.set(true);

@@ -48,17 +48,25 @@ fn too_many_exchanges_under_way_are_turned_away_at_once() {
     );
     assert_eq!(answer.header("retry-after").as_deref(), Some("1"));
     assert_eq!(answer.header("driftd-error").as_deref(), Some("overload"));
-    assert_eq!(proxy.seen.limits(), [(Limit::MaxInFlight, 1)]);
+    // Or the body's bytes, should they come, would be taken for a request.
+    assert_eq!(answer.header("connection").as_deref(), Some("close"));
+    // Nor is a body waited for of which a part is there.
+    let mut third = proxy.client();
+    third.send(b"POST /predict HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\nbeginning");
+    let answer = third.answer();
+    assert_eq!(answer.status(), 503);
+    assert_eq!(answer.header("connection").as_deref(), Some("close"));
+    assert_eq!(proxy.seen.limits(), [(Limit::MaxInFlight, 2)]);
     assert_eq!(proxy.seen.offered.load(SeqCst), 1, "only the first");
-    assert_eq!(proxy.finished(1)[0].error, Some("overload"));
+    assert_eq!(proxy.finished(2)[0].error, Some("overload"));
     go.send(()).unwrap();
     assert_eq!(first.answer().status(), 200);
-    proxy.finished(2);
+    proxy.finished(3);
     // The place is free again.
     first.send(&post(b"y"));
     go.send(()).unwrap();
     assert_eq!(first.answer().status(), 200);
-    drop((first, second));
+    drop((first, second, third));
     proxy.settle();
 }
 

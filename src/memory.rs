@@ -10,8 +10,8 @@ use tikv_jemallocator::Jemalloc;
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
-/// How long freed memory is kept for the next who wants some, where its thread goes on allocating. jemalloc's own ten seconds kept up to 9 MB beside
-/// the 38 that a thousand connections take.
+/// How long freed memory is kept for the next who wants some, where its thread goes on allocating. jemalloc's
+/// own ten seconds kept up to 9 MB beside the 38 that a thousand connections take.
 const KEPT_FOR: Duration = Duration::from_secs(1);
 
 /// The arena of the first thread, and those of threads to come.

@@ -268,6 +268,11 @@ impl Resolved {
 mod tests {
     use super::*;
 
+    fn runtime() -> tokio::runtime::Runtime {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_all().build().unwrap()
+    }
+
     #[test]
     fn reads_both_kinds_of_address() {
         let written = |value: &str| Upstream::parse(value).unwrap().to_string();
@@ -286,10 +291,7 @@ mod tests {
 
     #[test]
     fn the_addresses_known_serve_while_no_name_server_answers() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = runtime();
         // Too long for a label: refused without asking anyone.
         let name = "x".repeat(64);
         let address: SocketAddr = "127.0.0.1:5000".parse().unwrap();
@@ -307,16 +309,13 @@ mod tests {
 
     #[test]
     fn the_address_that_answered_is_tried_first() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = runtime();
         let any = "127.0.0.1:0";
+        let good = std::net::TcpListener::bind(any).unwrap();
+        let address = good.local_addr().unwrap();
         let gone = std::net::TcpListener::bind(any).unwrap();
         let refusing = gone.local_addr().unwrap();
         drop(gone);
-        let good = std::net::TcpListener::bind(any).unwrap();
-        let address = good.local_addr().unwrap();
         let upstream = Upstream::parse("http://model").unwrap();
         let known = vec![refusing, refusing, address];
         let resolved = Resolved(RefCell::new(Some((Instant::now(), known))));

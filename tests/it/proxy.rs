@@ -20,4 +20,4 @@ mod tls;
 mod upgrades;
 mod wire;
 
-pub(crate) use harness::eventually;
+pub(crate) use harness::{eventually, throughout};

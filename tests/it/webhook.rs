@@ -113,16 +113,14 @@ impl Receiver {
             Does::Talks => {
                 let (mut sender, body) = Channel::<Bytes>::new(1);
                 tokio::spawn(async move {
+                    let mut pause = tokio::time::interval(Duration::from_millis(100));
                     while sender.send_data("and ".into()).await.is_ok() {
-                        tokio::time::sleep(Duration::from_millis(100)).await;
+                        pause.tick().await;
                     }
                 });
                 return Ok(Response::new(body.boxed_unsync()));
             }
-            Does::Hangs => {
-                tokio::time::sleep(PATIENCE * 2).await;
-                answer
-            }
+            Does::Hangs => std::future::pending().await,
         };
         let said = Full::from("said the receiver").boxed_unsync();
         Ok(answer.body(said).unwrap())

@@ -26,6 +26,16 @@ def wait_until(condition, seconds=20, what="the condition"):
         time.sleep(0.02)
 
 
+def holds_for(seconds, condition):
+    """Whether the condition is true for all of this time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if not condition():
+            return False
+        time.sleep(0.02)
+    return True
+
+
 def free_port():
     """A port nobody listens on, only for what cannot be given port 0 and asked afterwards."""
     with socket.socket() as probe:

@@ -2,6 +2,8 @@
 
 import shutil
 import subprocess
+import time
+from datetime import datetime
 
 import pytest
 import requests
@@ -74,6 +76,18 @@ class Prometheus(Process):
 
     def wait_for_scrape(self):
         wait_until(lambda: self.query('up{job="driftd"} == 1'), 30, "a good scrape")
+
+    def wait_for_rules(self):
+        """Until each rule of every second has been evaluated twice more: one may read what another
+        records."""
+        began = time.time()
+
+        def evaluated():
+            groups = [g for g in self.get("/api/v1/rules")["groups"] if g["interval"] == 1]
+            last = [datetime.fromisoformat(group["lastEvaluation"]) for group in groups]
+            return last and min(last).timestamp() > began + 2
+
+        wait_until(evaluated, 30, "the rules")
 
 
 class Alertmanager(Process):

@@ -1,7 +1,6 @@
 """The alert rules: complete, tested by promtool, and fired for real into an Alertmanager."""
 
 import re
-import time
 
 import pytest
 import requests
@@ -9,7 +8,7 @@ import yaml
 
 import rows
 from driftd import config_text, feature
-from processes import free_port, wait_until
+from processes import free_port, holds_for, wait_until
 from prometheus import DASHBOARDS, RULES, Alertmanager, Prometheus, run
 
 CASES = sorted((DASHBOARDS / "rules" / "tests").glob("*.yml"))
@@ -222,8 +221,8 @@ def test_drift_fires_its_alert_which_stands_while_driftd_is_away(
     model = driftd.settled_model(exchanges=exchanges)
     assert model["level"] == "alert" and not feature(model, "prediction")["drifted"]
     wait_until(alertmanager.alerts, 30, "an alert in Alertmanager")
-    time.sleep(2)
-    assert alertmanager.names() == ["DriftdModelDrift"] == list(prometheus.alerts())
+    one = ["DriftdModelDrift"]
+    assert holds_for(2, lambda: alertmanager.names() == one == list(prometheus.alerts()))
     alert = prometheus.alerts()["DriftdModelDrift"]
     effect = max(c["effect"] or 0 for c in feature(model, "sepal_width")["checks"])
     assert f" sepal_width ({effect * 100:.4g}%). " in alert["annotations"]["description"]
@@ -232,16 +231,13 @@ def test_drift_fires_its_alert_which_stands_while_driftd_is_away(
     # Killed, away, and back: the same alert all along, never a new one.
     driftd.kill()
     wait_until(lambda: prometheus.query('up{job="driftd"} == 0'), 20, "a scrape that fails")
-    gone = time.monotonic()
-    while time.monotonic() < gone + 8:
-        assert prometheus.alerts()["DriftdModelDrift"]["activeAt"] == alert["activeAt"]
-        time.sleep(0.2)
+    def still_the_same():
+        return prometheus.alerts()["DriftdModelDrift"]["activeAt"] == alert["activeAt"]
+
+    assert holds_for(8, still_the_same)
     assert prometheus.query("driftd_model_drift_level") == []
     driftd = start_driftd(config=config)
-    back = time.monotonic()
-    while time.monotonic() < back + 8:
-        assert prometheus.alerts()["DriftdModelDrift"]["activeAt"] == alert["activeAt"]
-        time.sleep(0.2)
+    assert holds_for(8, still_the_same)
     assert prometheus.query("driftd_model_drift_level == 2")
     assert alertmanager.names() == ["DriftdModelDrift"]
     assert alertmanager.alerts()[0]["annotations"] == alert["annotations"]

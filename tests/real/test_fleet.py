@@ -10,7 +10,7 @@ from scipy.stats import ks_2samp
 import rows
 from driftd import Driftd, check, config_text, query
 from expected import present
-from processes import REFERENCE_DATA, wait_until
+from processes import REFERENCE_DATA, holds_for, wait_until
 from prometheus import RULES, Prometheus
 from test_table_flask import FLIGHTS
 from test_table_flask import reference as flights_reference
@@ -51,8 +51,7 @@ def fleet(started, tmp_path):
         seen = f"count(count by (instance) (driftd_feature_value_count)) == {len(models)} and {zeros}"
         wait_until(lambda: prometheus.query(seen), 60, "a scrape of each replica")
         # Between two steps of the rules over a day, all rows come within one.
-        if time.time() % 60 > 35:
-            time.sleep(60 - time.time() % 60)
+        wait_until(lambda: time.time() % 60 <= 35, 60, "the next minute")
         return replicas, prometheus
 
     return start
@@ -75,7 +74,7 @@ def settled(prometheus, feature, count):
     """Waits until the rules have seen all of it."""
     seen = f'sum(driftd_feature_value_count{{feature="{feature}"}}) == {count}'
     wait_until(lambda: prometheus.query(seen), 30, f"{count} values in Prometheus")
-    time.sleep(3)
+    prometheus.wait_for_rules()
 
 
 def pooled(replicas, model, columns):
@@ -127,15 +126,17 @@ def assert_the_rule_agrees(prometheus, promql, expected, exact):
         found = assert_within_the_bound(prometheus, promql, expected, slack)
         assert found == pytest.approx(exact, abs=slack), promql
 
-    # On a busy machine a scrape may be late, which tells less the longer the series are there.
-    end = time.monotonic() + 60
-    while True:
+    def wrong():
         try:
-            return agrees()
-        except AssertionError:
-            if time.monotonic() > end:
-                raise
-        time.sleep(1)
+            agrees()
+        except AssertionError as error:
+            return error
+        return None
+
+    # On a busy machine a scrape may be late, which tells less the longer the series are there.
+    if not holds_for(60, wrong):
+        return
+    agrees()
 
 
 def average_of_replicas(replicas, model, name):

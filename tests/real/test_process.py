@@ -2,14 +2,13 @@
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
 import processes
 from driftd import IRIS
-from processes import wait_until
+from processes import holds_for, wait_until
 
 TICKS = os.sysconf("SC_CLK_TCK")
 # Between two looks of driftd's.
@@ -65,8 +64,7 @@ def idle(pids, count):
     """Whether there are so many, of which none computes: one worker answers before the other has
     loaded its model."""
     before = cpu_seconds(pids)
-    time.sleep(1)
-    return len(pids) == count and cpu_seconds(pids) == before
+    return len(pids) == count and holds_for(1, lambda: cpu_seconds(pids) == before)
 
 
 def whole(driftd, count):
@@ -78,12 +76,17 @@ def whole(driftd, count):
 
 def agrees(driftd, name, kernel, **tolerance):
     """Waits for a look that saw what the kernel says."""
-    deadline = time.monotonic() + 3 * LOOK
-    while time.monotonic() < deadline:
-        if process_metric(driftd, name) == pytest.approx(kernel(), **tolerance):
-            return
-        time.sleep(0.1)
-    assert process_metric(driftd, name) == pytest.approx(kernel(), **tolerance)
+
+    def agreed():
+        nonlocal seen
+        seen = process_metric(driftd, name), kernel()
+        return seen[0] == pytest.approx(seen[1], **tolerance)
+
+    seen = None
+    try:
+        wait_until(agreed, 3 * LOOK)
+    except AssertionError:
+        pytest.fail(f"{name}: driftd and kernel say {seen}")
 
 
 def test_the_figures_are_the_kernels_and_restarts_are_counted(app, start_driftd, started, tmp_path):
@@ -108,7 +111,7 @@ def test_the_figures_are_the_kernels_and_restarts_are_counted(app, start_driftd,
 
     before = process_metric(driftd, "_cpu_seconds_total")
     # A child that was there at one look only would pass for a tool that a worker ran.
-    time.sleep(2 * LOOK)
+    assert holds_for(2 * LOOK, lambda: not process_metric(driftd, "_restarts_total", process="worker"))
     os.kill(pids[1], signal.SIGKILL)
     wait_until(
         lambda: process_metric(driftd, "_restarts_total", process="worker") == 1,

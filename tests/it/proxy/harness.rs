@@ -32,6 +32,16 @@ pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Fails if `condition` does not hold for all of this time.
+#[track_caller]
+pub(crate) fn throughout(time: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        assert!(condition(), "not for {time:?}: {what}");
+        thread::yield_now();
+    }
+}
+
 /// What the proxy told its observers.
 #[derive(Debug, Default)]
 pub(super) struct Seen {

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use driftd::metrics::connection::Limit;
 
-use super::harness::{PATIENCE, Running, eventually, setup};
+use super::harness::{PATIENCE, Running, eventually, setup, throughout};
 use super::origin::Origin;
-use super::wire::post;
+use super::wire::{hears_within, post};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -171,9 +171,10 @@ fn a_client_that_opens_no_window_is_cut_and_one_that_opens_it_slowly_is_not() {
     stream.write_all(&frame(HEADERS, 5, 3, REQUEST)).unwrap();
     let connection = frame(WINDOW_UPDATE, 0, 0, &1_000_000_u32.to_be_bytes());
     stream.write_all(&connection).unwrap();
+    until(&mut stream, HEADERS);
     let mut taken = 0;
     while taken < LENGTH {
-        thread::sleep(LIMIT / 8);
+        assert!(!hears_within(&stream, LIMIT / 8), "after {taken}");
         let more = 16_384_u32.min(u32::try_from(LENGTH - taken).unwrap());
         let update = frame(WINDOW_UPDATE, 0, 3, &more.to_be_bytes());
         stream.write_all(&update).unwrap();
@@ -241,7 +242,7 @@ fn a_client_idles_from_the_beginning_of_http2_on() {
     let proxy = settings.run();
     let mut stream = TcpStream::connect(proxy.address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    thread::sleep(IDLE * 3 / 4);
+    assert!(!hears_within(&stream, IDLE * 3 / 4));
     let began = Instant::now();
     stream.write_all(PREFACE).unwrap();
     stream.write_all(&frame(SETTINGS, 0, 0, &[])).unwrap();
@@ -367,7 +368,10 @@ fn a_client_that_reads_slowly_gets_all_of_its_answers() {
                 data += payload.len();
                 ended += usize::from(flags & 1);
                 // Some 4 MB a second.
-                thread::sleep(Duration::from_millis(4));
+                throughout(Duration::from_millis(4), "it is let be", || {
+                    let cut = |(limit, _): &_| *limit == Limit::WriteTimeout;
+                    !proxy.seen.limits().iter().any(cut)
+                });
             }
             PING_FRAME if flags == 0 => answer_ping(&mut stream, &payload),
             _ => {}

@@ -4,7 +4,6 @@ use std::io::ErrorKind;
 use std::num::NonZeroUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Mutex, mpsc};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use driftd::exchange::Ending;
@@ -127,30 +126,25 @@ fn a_head_that_dribbles_in_is_cut_and_one_that_waits_is_not() {
     // The time runs from the first byte: neither while nothing has come, nor between requests.
     let mut patient = proxy.client();
     for _ in 0..2 {
-        thread::sleep(2 * SHORT);
+        assert!(!patient.hears_within(2 * SHORT));
         patient.send(&post(b"x"));
         assert_eq!(patient.answer().status(), 200);
     }
     assert_eq!(proxy.seen.limits(), []);
     // Bytes that come do not lengthen it.
     let mut slow = proxy.client();
-    let mut dribbling = slow.try_clone();
     let begun = Instant::now();
-    let writer = thread::spawn(move || {
-        let line = "GET /predict HTTP/1.1\r\nx: ".bytes();
-        for byte in line.chain(std::iter::repeat(b'y')).take(10_000) {
-            if std::io::Write::write_all(&mut dribbling, &[byte]).is_err() {
-                return;
-            }
-            thread::sleep(Duration::from_millis(5));
+    let line = "GET /predict HTTP/1.1\r\nx: ".bytes();
+    for byte in line.chain(std::iter::repeat(b'y')).take(10_000) {
+        slow.send(&[byte]);
+        if slow.hears_within(Duration::from_millis(5)) {
+            break;
         }
-    });
+    }
     let answer = slow.answer();
     assert!(begun.elapsed() >= SHORT, "{:?}", begun.elapsed());
     assert_eq!(answer.status(), 408);
     assert_eq!(answer.header("connection").as_deref(), Some("close"));
-    drop(slow);
-    writer.join().unwrap();
     assert_eq!(proxy.seen.limits(), [(Limit::HeaderTimeout, 1)]);
     // A request that is complete by then is served, in however many parts it comes.
     let mut parts = proxy.client();
@@ -162,9 +156,11 @@ fn a_head_that_dribbles_in_is_cut_and_one_that_waits_is_not() {
 
 #[test]
 fn connections_that_idle_are_closed_and_busy_ones_are_not() {
-    let origin = Origin::new(|mut visit| {
+    let (go_on, waits) = mpsc::channel();
+    let waits = Mutex::new(waits);
+    let origin = Origin::new(move |mut visit| {
         while visit.request().is_some() {
-            thread::sleep(3 * SHORT);
+            waits.lock().unwrap().recv_timeout(PATIENCE).unwrap();
             visit.send(OK);
         }
     });
@@ -177,6 +173,8 @@ fn connections_that_idle_are_closed_and_busy_ones_are_not() {
     assert!(begun.elapsed() >= SHORT);
     let mut client = proxy.client();
     client.send(&post(b"x"));
+    assert!(!client.hears_within(3 * SHORT));
+    go_on.send(()).unwrap();
     assert_eq!(client.answer().status(), 200);
     let answered = Instant::now();
     assert!(client.is_closed());
@@ -203,7 +201,7 @@ fn a_body_that_does_not_go_on_is_a_408_and_not_whole_for_the_upstream() {
         client.send(head.as_bytes());
         // Going on in time, however slowly, is fine.
         for _ in 0..3 {
-            thread::sleep(SHORT / 2);
+            assert!(!client.hears_within(SHORT / 2));
             client.send(if framing.starts_with('c') {
                 b"a"
             } else {
@@ -292,12 +290,13 @@ fn a_client_that_takes_nothing_is_cut_and_a_slow_one_is_not() {
     let mut slow = proxy.client();
     slow.send(&post(b"x"));
     slow.until(b"\r\n\r\n");
+    let mut sent = None;
     for _ in 0..20 {
-        // Longer than the limit in all, shorter each time.
-        thread::sleep(SHORT / 5);
+        // Longer than the limit in all, shorter each time; the last of it waits in buffers.
+        sent = sent.or(end.recv_timeout(SHORT / 5).ok());
         slow.exactly(2_000_000);
     }
-    assert_eq!(end.recv_timeout(PATIENCE), Ok(400));
+    assert_eq!(sent.or(end.recv_timeout(PATIENCE).ok()), Some(400));
     assert_eq!(proxy.seen.limits(), [(Limit::WriteTimeout, 1)]);
     drop(slow);
     proxy.settle();

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use super::harness::PATIENCE;
 
@@ -115,6 +116,11 @@ impl Client {
         self.consume(at + pattern.len())
     }
 
+    /// Whether the peer says something, or ends the connection, before the time is up.
+    pub(super) fn hears_within(&self, time: Duration) -> bool {
+        !self.ahead.is_empty() || hears_within(&self.stream, time)
+    }
+
     /// Whether the peer has closed, nothing more having come.
     pub(super) fn is_closed(&mut self) -> bool {
         self.ahead.is_empty() && !self.more()
@@ -181,6 +187,14 @@ impl Client {
             Err(_) => false,
         }
     }
+}
+
+/// Whether the peer says something, or ends the connection, before the time is up.
+pub(super) fn hears_within(stream: &TcpStream, time: Duration) -> bool {
+    stream.set_read_timeout(Some(time)).unwrap();
+    let peeked = stream.peek(&mut [0]);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// A POST to `/predict` with this body.

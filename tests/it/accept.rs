@@ -6,7 +6,8 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-use super::app::{Driftd, PATIENCE, SETTINGS, database, exchange, model_server, write_reference};
+use super::app::{Driftd, SETTINGS, database, exchange, model_server, write_reference};
+use crate::waiting::PATIENCE;
 
 pub(super) const TOKEN: &str = "a-token-of-the-tests";
 

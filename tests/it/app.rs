@@ -4,15 +4,14 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use driftd::app::App;
 use driftd::config::{self, Given};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-/// Longest any test waits for anything.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+use crate::waiting::{PATIENCE, within};
 
 /// Answers every POST with `{"prediction": "yes"}`, for as long as the test process lives.
 pub(super) fn model_server() -> SocketAddr {
@@ -202,11 +201,8 @@ impl Driftd {
 
     /// The same for what takes longer.
     pub(super) fn within(&self, patience: Duration, what: &str, condition: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now() + patience;
-        while !condition(self) {
-            assert!(Instant::now() < deadline, "{what}: {:#}", self.model());
-            thread::yield_now();
-        }
+        let holds = || condition(self);
+        within(patience, holds, || format!("{what}: {:#}", self.model()));
     }
 }
 

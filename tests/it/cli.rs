@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use driftd::exchange::{CapturedBody, Ending, Exchange, Outcome};
 use driftd::feature::{Cell, Column, Role};
@@ -12,6 +12,9 @@ use driftd::model::{ModelName, Schema};
 use driftd::timestamp::Timestamp;
 use driftd::window::{Config, Gap, ModelSpec, Record, Window};
 use serde_json::Value;
+
+use super::child::Killed;
+use crate::waiting::PATIENCE;
 
 pub(super) const FLIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/reference_data/flights.csv");
 pub(super) const IRIS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/reference_data/iris.csv");
@@ -451,15 +454,14 @@ fn a_log_that_nobody_reads_holds_up_nothing() {
         .env("DRIFTD_LOG_EXCHANGES", "true")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let mut driftd = command.spawn().unwrap();
+    let mut driftd = Killed(command.spawn().unwrap());
     let mut first = String::new();
-    let mut stdout = BufReader::new(driftd.stdout.take().unwrap());
+    let mut stdout = BufReader::new(driftd.0.stdout.take().unwrap());
     stdout.read_line(&mut first).unwrap();
     let proxy = first.trim().rsplit('/').next().unwrap();
 
     let mut stream = TcpStream::connect(proxy).unwrap();
-    let patience = Duration::from_secs(20);
-    stream.set_read_timeout(Some(patience)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut answers = BufReader::new(stream.try_clone().unwrap());
     let flowers = vec!["[5.1,3.5,1.4,0.2]"; 100].join(",");
     let body = format!("{{\"features\":[{flowers}]}}");
@@ -480,18 +482,7 @@ fn a_log_that_nobody_reads_holds_up_nothing() {
         assert!(line.starts_with("HTTP/1.1 200"), "{line}");
     }
     drop((stream, answers));
-    let pid = rustix::process::Pid::from_child(&driftd);
+    let pid = rustix::process::Pid::from_child(&driftd.0);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    let deadline = Instant::now() + patience;
-    let status = loop {
-        if let Some(status) = driftd.try_wait().unwrap() {
-            break status;
-        }
-        if Instant::now() >= deadline {
-            driftd.kill().unwrap();
-            panic!("it does not end while nobody reads its log");
-        }
-        std::thread::yield_now();
-    };
-    assert!(status.success(), "{status}");
+    driftd.ends();
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,7 +13,9 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
 
-use super::app::{Driftd, PATIENCE, SETTINGS, database, exchange, model_server, write_reference};
+use super::app::{Driftd, SETTINGS, database, exchange, model_server, write_reference};
+use super::child::Killed;
+use crate::waiting::PATIENCE;
 
 /// A queue that fills soon.
 const SMALL_QUEUE: &str = "[tap]\nmax_body = \"16KiB\"\nqueue = \"128KiB\"\n";
@@ -224,7 +226,7 @@ fn a_lock_held_to_the_end_is_given_up_and_counted() {
 
 /// `driftd run` as a process of its own.
 struct Process {
-    child: Child,
+    child: Killed,
     proxy: SocketAddr,
     admin: SocketAddr,
 }
@@ -240,14 +242,15 @@ impl Process {
         );
         fs::write(directory.join("driftd.toml"), text).unwrap();
         let script = format!("{limits}\nexec \"$0\" run");
-        let mut child = Command::new("bash")
+        let child = Command::new("bash")
             .args(["-c", &script, env!("CARGO_BIN_EXE_driftd")])
             .current_dir(directory)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut child = Killed(child);
+        let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
         let mut address = || {
             let line = lines.next().unwrap().unwrap();
             let address = line.rsplit("//").next().unwrap();
@@ -269,7 +272,7 @@ impl Process {
 
     /// The first word the kernel has under this name, with its colon.
     fn status(&self, name: &str) -> String {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.0.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(name));
         line.and_then(|line| line.split_whitespace().next())
             .unwrap_or_else(|| panic!("no {name} in {status}"))
@@ -278,7 +281,7 @@ impl Process {
 
     #[track_caller]
     fn eventually(&self, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
-        let deadline = Instant::now() + PATIENCE * 3;
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let tap = self.tap();
             if condition(&tap) {
@@ -287,14 +290,6 @@ impl Process {
             assert!(Instant::now() < deadline, "{what}: {tap:#}");
             thread::yield_now();
         }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended, which the test has seen then.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -310,7 +305,7 @@ fn a_limit_on_file_sizes_costs_counts_and_kills_nothing() {
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     };
     let mut sent = 0;
-    let deadline = Instant::now() + PATIENCE * 3;
+    let deadline = Instant::now() + PATIENCE;
     while count(&process.tap()["dropped_by"], "window_error") == 0 {
         assert!(Instant::now() < deadline, "256 KiB held it all");
         for _ in 0..100 {
@@ -325,9 +320,9 @@ fn a_limit_on_file_sizes_costs_counts_and_kills_nothing() {
         count(&tap, "dropped"),
         count(&tap["dropped_by"], "window_error")
     );
-    assert!(process.child.try_wait().unwrap().is_none());
+    assert!(process.child.0.try_wait().unwrap().is_none());
     // Room again.
-    let pid = process.child.id().to_string();
+    let pid = process.child.0.id().to_string();
     let lifted = Command::new("prlimit")
         .args(["--pid", &pid, "--fsize=unlimited"])
         .status();

@@ -15,6 +15,9 @@ mod catalogue;
 /// All columns of two files together, by the binary itself.
 mod check;
 
+/// A process that a test started.
+mod child;
+
 /// The command line, by the binary itself.
 mod cli;
 
@@ -67,6 +70,9 @@ mod statistics;
 
 /// The layers and other rules a machine can hold.
 mod tidy;
+
+/// How long tests wait, and how.
+mod waiting;
 
 /// Changes of the level, announced to a receiver in all its moods.
 mod webhook;

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hyper::Method;
 
-use crate::app::{Driftd, PATIENCE, SETTINGS, exchange, model_server, write_reference};
+use crate::app::{Driftd, SETTINGS, exchange, model_server, write_reference};
+use crate::waiting::PATIENCE;
 use receiver::{Answers, Got, Receiver, Series, bits};
 
 mod receiver;

@@ -19,5 +19,3 @@ mod tap;
 mod tls;
 mod upgrades;
 mod wire;
-
-pub(crate) use harness::{eventually, throughout};

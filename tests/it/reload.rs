@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::accept::{TOKEN, post, settings};
 use super::app::{Driftd, database, exchange, model_server, write_reference};
+use super::child::Killed;
 
 /// Files are looked at every 5 s, and must be the same at two looks.
 const LOOKS: Duration = Duration::from_secs(60);
@@ -222,17 +223,6 @@ fn histograms_count_committed_rows_and_begin_anew_with_another_reference_or_proc
     assert_eq!(counted(&driftd), (after, 0));
 }
 
-/// Kills the process where a test fails before it has ended.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It has ended already where the test went well.
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
 #[test]
 fn sighup_reloads_and_ends_nothing() {
     let directory = tempfile::tempdir().unwrap();
@@ -255,7 +245,7 @@ fn sighup_reloads_and_ends_nothing() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut driftd = Process(child);
+    let mut driftd = Killed(child);
     let mut lines = BufReader::new(driftd.0.stdout.take().unwrap()).lines();
     let mut address = || {
         let line = lines.next().unwrap().unwrap();
@@ -304,5 +294,5 @@ fn sighup_reloads_and_ends_nothing() {
     assert_eq!(shown(), second);
     works();
     signal(rustix::process::Signal::TERM);
-    assert!(driftd.0.wait().unwrap().success());
+    driftd.ends();
 }

@@ -7,20 +7,21 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::app::{Driftd, PATIENCE, SETTINGS, exchange, model_server, write_reference};
+use super::app::{Driftd, SETTINGS, exchange, model_server, write_reference};
+use super::child::Killed;
 use super::cli::driftd;
-use super::proxy::{eventually, throughout};
+use crate::waiting::{PATIENCE, eventually, throughout};
 
 /// A driftd in a process of its own.
 struct Process {
-    child: Child,
+    child: Killed,
     /// What it printed on standard output until it was ready.
     printed: Vec<String>,
 }
@@ -45,8 +46,8 @@ impl Process {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DRIFTD_")) {
             command.env_remove(name);
         }
-        let mut child = command.spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut child = Killed(command.spawn().unwrap());
+        let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
         let printed = (0..2).map(|_| lines.next().unwrap().unwrap()).collect();
         Self { child, printed }
     }
@@ -57,24 +58,12 @@ impl Process {
     }
 
     fn signal(&self) {
-        let id = Pid::from_raw(self.child.id().cast_signed()).unwrap();
+        let id = Pid::from_raw(self.child.0.id().cast_signed()).unwrap();
         kill_process(id, Signal::TERM).unwrap();
     }
 
     fn ended(mut self) {
-        let mut status = None;
-        eventually("its end", || {
-            status = self.child.try_wait().unwrap();
-            status.is_some()
-        });
-        assert!(status.unwrap().success(), "{status:?}");
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+        self.child.ends();
     }
 }
 

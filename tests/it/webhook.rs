@@ -22,8 +22,8 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::app::{Driftd, PATIENCE, SETTINGS, database, exchange, model_server, write_reference};
-use crate::proxy::eventually;
+use crate::app::{Driftd, SETTINGS, database, exchange, model_server, write_reference};
+use crate::waiting::{PATIENCE, eventually};
 
 const SECRET: &str = "a secret of twenty-four!";
 

@@ -24,7 +24,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use prost::Message as _;
 
-use crate::proxy::eventually;
+use crate::waiting::eventually;
 
 /// One export as it came.
 #[derive(Debug, Clone)]

@@ -9,9 +9,10 @@ use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use super::harness::{PATIENCE, eventually, setup};
+use super::harness::setup;
 use super::origin::{Origin, serve_unix};
 use super::wire::{Client, post};
+use crate::waiting::{PATIENCE, eventually};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const OK_CLOSE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
@@ -167,7 +168,7 @@ fn an_idle_upstream_connection_is_given_back() {
         client.send(&post(b"x"));
         assert_eq!(client.answer().status(), 200);
         // Neither side does anything until the proxy lets go of it.
-        end.recv_timeout(Duration::from_secs(20)).unwrap();
+        end.recv_timeout(PATIENCE).unwrap();
     }
     assert_eq!(origin.connections(), 2);
 }

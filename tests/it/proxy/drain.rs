@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use driftd::exchange::Ending;
 use driftd::proxy::Drained;
 
-use super::harness::{eventually, setup};
+use super::harness::setup;
 use super::origin::Origin;
 use super::wire::post;
+use crate::waiting::eventually;
 
 /// An upstream that answers when told to.
 fn held_back() -> (Origin, mpsc::Sender<()>) {

@@ -6,9 +6,10 @@ use std::thread;
 
 use driftd::exchange::Ending;
 
-use super::harness::{PATIENCE, eventually, setup};
+use super::harness::setup;
 use super::origin::Origin;
 use super::wire::{Client, noise, post};
+use crate::waiting::{PATIENCE, eventually};
 
 /// Uploads without listening, as many clients do.
 fn upload(client: &Client, request: Vec<u8>) -> thread::JoinHandle<io::Result<()>> {

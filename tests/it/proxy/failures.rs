@@ -8,9 +8,10 @@ use std::time::Duration;
 use driftd::exchange::Ending;
 use driftd::proxy::UpstreamState;
 
-use super::harness::{eventually, setup};
+use super::harness::setup;
 use super::origin::{Origin, serve_unix};
 use super::wire::post;
+use crate::waiting::{PATIENCE, eventually};
 
 #[test]
 fn a_post_that_may_have_arrived_is_not_sent_again() {
@@ -115,7 +116,7 @@ fn an_upstream_that_does_not_answer_in_time_is_a_504_and_is_let_go() {
         answer.header("driftd-error").as_deref(),
         Some("upstream_timeout")
     );
-    end.recv_timeout(Duration::from_secs(20)).unwrap();
+    end.recv_timeout(PATIENCE).unwrap();
     assert_eq!(proxy.tapped(1)[0].ending, Ending::UpstreamTimeout);
     assert!(proxy.finished(1)[0].upstream.unwrap() >= Duration::from_millis(50));
 }
@@ -203,7 +204,7 @@ fn a_client_that_leaves_takes_its_request_with_it() {
     client.send(&post(b"never mind"));
     eventually("the request at the upstream", || arrived.load(SeqCst));
     drop(client);
-    end.recv_timeout(Duration::from_secs(20)).unwrap();
+    end.recv_timeout(PATIENCE).unwrap();
     let exchange = &proxy.tapped(1)[0];
     assert_eq!(
         (exchange.status, exchange.ending),
@@ -232,7 +233,7 @@ fn a_client_that_leaves_amid_the_answer_ends_it_at_the_upstream() {
     client.send(&post(b"x"));
     client.until(b"more");
     drop(client);
-    end.recv_timeout(Duration::from_secs(20)).unwrap();
+    end.recv_timeout(PATIENCE).unwrap();
     let exchange = &proxy.tapped(1)[0];
     assert_eq!(
         (exchange.status, exchange.ending),

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use driftd::exchange::{DropReason, Exchange, Outcome};
 use driftd::metrics::connection::{Direction, Limit};
@@ -15,32 +15,14 @@ use driftd::proxy::{
     Config, Drained, Listener, ModelConfig, Observer, Proxy, Readiness, Sample, TapConfig,
     TapReceiver, TapState, Upstream, tap,
 };
+use rustix::net::{self, AddressFamily, SocketType, sockopt};
 use tokio::sync::oneshot;
 
 use super::wire::{Answer, Client};
+use crate::waiting::eventually;
 
-/// Longest any test waits for anything.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Waits until `condition` holds.
-#[track_caller]
-pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "waited in vain: {what}");
-        thread::yield_now();
-    }
-}
-
-/// Fails if `condition` does not hold for all of this time.
-#[track_caller]
-pub(crate) fn throughout(time: Duration, what: &str, mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + time;
-    while Instant::now() < end {
-        assert!(condition(), "not for {time:?}: {what}");
-        thread::yield_now();
-    }
-}
+/// Bytes a system buffer holds where little is to wait there.
+const NARROW: usize = 32 * 1024;
 
 /// What the proxy told its observers.
 #[derive(Debug, Default)]
@@ -196,6 +178,22 @@ impl Setup {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         self.run_on(Listener::from(listener), address)
+    }
+
+    /// What clients do not take soon waits in the proxy, not in the system's buffers: those hold megabytes
+    /// else, and a client must read much of that before it is seen that it goes on.
+    pub(super) fn run_narrow(self) -> (Running, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        // Inherited by what it accepts.
+        sockopt::set_socket_send_buffer_size(&listener, NARROW).unwrap();
+        let client = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        sockopt::set_socket_recv_buffer_size(&client, NARROW).unwrap();
+        net::connect(&client, &address).unwrap();
+        (
+            self.run_on(Listener::from(listener), address),
+            client.into(),
+        )
     }
 
     pub(super) fn run_on(self, listener: Listener, address: SocketAddr) -> Running {

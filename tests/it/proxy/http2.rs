@@ -25,9 +25,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpListener, TcpStream as Socket};
 use tokio::sync::Notify;
 
-use super::harness::{PATIENCE, Running, eventually, setup};
+use super::harness::{Running, setup};
 use super::origin::Origin;
 use super::wire::post;
+use crate::waiting::{PATIENCE, eventually};
 
 pub(super) type Body = BoxBody<Bytes, Infallible>;
 

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use driftd::exchange::Ending;
 use driftd::metrics::connection::Limit;
 
-use super::harness::{PATIENCE, eventually, setup};
+use super::harness::setup;
 use super::origin::Origin;
 use super::wire::post;
+use crate::waiting::{PATIENCE, eventually};
 
 const SHORT: Duration = Duration::from_millis(150);
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";

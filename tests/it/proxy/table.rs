@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use driftd::proxy::{Config, Forwarded};
 
-use super::harness::{PATIENCE, setup};
+use super::harness::setup;
+use crate::waiting::PATIENCE;
 
 /// One exchange in raw bytes. `UPSTREAM` stands for the upstream's address.
 struct Case {

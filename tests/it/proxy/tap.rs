@@ -5,9 +5,10 @@ use std::sync::atomic::Ordering::SeqCst;
 use driftd::exchange::Ending;
 use driftd::proxy::{Exclude, HeaderList, ModelConfig, Sample, TapState};
 
-use super::harness::{eventually, setup};
+use super::harness::setup;
 use super::origin::Origin;
 use super::wire::{noise, post};
+use crate::waiting::eventually;
 
 #[test]
 fn both_bodies_are_captured_exactly() {

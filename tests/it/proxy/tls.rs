@@ -17,10 +17,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tempfile::TempDir;
 
-use super::harness::{PATIENCE, Running, eventually, setup};
+use super::harness::{Running, setup};
 use super::http2::{Grpc, connect, run, whole};
 use super::origin::Origin;
 use super::wire::post;
+use crate::waiting::{PATIENCE, eventually};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 

@@ -10,9 +10,10 @@ use std::time::Duration;
 use driftd::metrics::connection::Limit;
 use driftd::proxy::{Drained, Forwarded};
 
-use super::harness::{PATIENCE, Running, Setup, eventually, setup};
+use super::harness::{Running, Setup, setup};
 use super::origin::Origin;
 use super::wire::{Client, noise, post};
+use crate::waiting::{PATIENCE, eventually};
 
 const ASK: &[u8] = b"GET /predict HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\n\
     Upgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use super::harness::PATIENCE;
+use crate::waiting::PATIENCE;
 
 /// A connection in raw bytes.
 pub(super) struct Client {

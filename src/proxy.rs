@@ -11,7 +11,7 @@
 //! | part | does |
 //! |---|---|
 //! | `listener`, `serve`, `worker` | accept, hand out to one thread per core, drain |
-//! | `forward`, `header`, `identity`, `answer` | one exchange: heads, ids, retries, timeouts, our own answers |
+//! | `forward`, `header`, `known`, `identity`, `answer` | one exchange: heads, ids, retries, timeouts, our own answers |
 //! | `opening`, `stream`, `tls` | what a client speaks; the bytes of a connection, with or without TLS |
 //! | `http2`, `lingering`, `taking` | HTTP/2 to clients and upstreams |
 //! | `upstream`, `reach`, `upstream_io`, `connections`, `dialling` | where the upstream is; connections kept to it; connections for others |
@@ -54,6 +54,7 @@ pub mod fuzzing;
 mod header;
 mod http2;
 mod identity;
+mod known;
 mod limits;
 mod lingering;
 mod listener;

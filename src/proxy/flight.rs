@@ -19,6 +19,7 @@ use super::deadlines::Deadlines;
 use super::header;
 use super::http2;
 use super::identity;
+use super::known::Present;
 use super::limits::Limits;
 use super::stay::{Stay, Staying};
 use super::tap::Permit;
@@ -99,14 +100,19 @@ pub(super) enum Side {
 impl Flight {
     /// Begins at a request's head: finds its model, and whether there is room for it. `bodies` says
     /// whether it is one the tap can learn from.
-    pub(super) fn begin(client: &Client, head: &request::Parts, bodies: bool) -> Rc<Self> {
+    pub(super) fn begin(
+        client: &Client,
+        head: &request::Parts,
+        present: Present,
+        bodies: bool,
+    ) -> Rc<Self> {
         let worker = &client.worker;
         let begun = Instant::now();
         client.deadlines.begun(begun);
         let admitted = worker.shared.admit();
         let started = Timestamp::now();
         let route = worker.shared.routes.find(head.uri.path());
-        let request_id = worker.ids.request_id(&head.headers, started);
+        let request_id = worker.ids.request_id(&head.headers, present, started);
         worker
             .observer
             .started(route.as_ref().map(|route| route.model));
@@ -129,8 +135,9 @@ impl Flight {
             let mut state = flight.state.borrow_mut();
             state.offer(worker, route, head, &flight.request_id);
             if state.permit.is_some() {
-                state.trace_id = identity::trace_id(&head.headers);
-                state.request.encoded(header::encoding(&head.headers));
+                state.trace_id = identity::trace_id(&head.headers, present);
+                let encoding = header::encoding(&head.headers, present);
+                state.request.encoded(encoding);
             }
         }
         flight
@@ -191,11 +198,12 @@ impl Flight {
     }
 
     /// The upstream's answer goes to the client.
-    pub(super) fn answered(&self, head: &response::Parts) {
+    pub(super) fn answered(&self, head: &response::Parts, present: Present) {
         let mut state = self.state.borrow_mut();
         state.status = head.status.as_u16();
         if state.permit.is_some() {
-            state.response.encoded(header::encoding(&head.headers));
+            let encoding = header::encoding(&head.headers, present);
+            state.response.encoded(encoding);
             if !state.note(&self.worker, Side::Response, &head.headers) {
                 self.lose(&mut state);
             }

@@ -26,6 +26,7 @@ use super::framing::Begun;
 use super::header;
 use super::http2;
 use super::identity::REQUEST_ID;
+use super::known::{Known, Present};
 use super::received::{ConnectionWaker, Received};
 use super::stream::Stream;
 use super::tunnel::Tunnel;
@@ -59,12 +60,14 @@ pub(super) fn serve(
     if begun.of_host {
         header::ask_server(&mut head.uri);
     }
-    let upgrade = header::upgrade(&head);
-    let flight = Flight::begin(&client, &head, upgrade.is_none());
+    let present = Present::of(&head.headers);
+    let upgrade = header::upgrade(&head, present);
+    let flight = Flight::begin(&client, &head, present, upgrade.is_none());
     // From here on, whatever becomes of the body, it is known whether it was read.
     let body = TapBody::new(Received::new(body), Rc::clone(&flight), Side::Request);
-    let outbound = refuse(&flight, &head, &body, upgrade.as_ref(), begun.fault)
-        .map(|()| turn(&client, &flight, &mut head, &body, upgrade));
+    let fault = begun.fault.or_else(|| header::fault(&head, present));
+    let outbound = refuse(&flight, &head, &body, upgrade.as_ref(), fault)
+        .map(|()| turn(&client, &flight, &mut head, present, &body, upgrade));
     // The body of one that is refused goes now: what hyper has not read by then it will not read.
     let mut request = outbound.is_ok().then(|| Request::from_parts(head, body));
     async move {
@@ -83,6 +86,7 @@ fn turn(
     client: &Client,
     flight: &Flight,
     head: &mut request::Parts,
+    mut present: Present,
     body: &TapBody<Received>,
     upgrade: Option<HeaderValue>,
 ) -> Outbound {
@@ -95,9 +99,13 @@ fn turn(
     if head.version == Version::HTTP_2 && !over_http2 {
         http2::join_cookies(&mut head.headers);
     }
-    header::for_upstream(head, body, || worker.shared.upstreams[upstream].host());
-    client.peer.announce(limits.forwarded, &mut head.headers);
-    if head.headers.get(&REQUEST_ID) != Some(flight.request_id()) {
+    let host = || worker.shared.upstreams[upstream].host();
+    header::for_upstream(head, &mut present, body, host);
+    (client.peer).announce(limits.forwarded, &mut head.headers, present);
+    let id = present
+        .has(Known::RequestId)
+        .then(|| head.headers.get(&REQUEST_ID));
+    if id.flatten() != Some(flight.request_id()) {
         head.headers.insert(REQUEST_ID, flight.request_id().clone());
     }
     if let Some(protocol) = upgrade.clone() {
@@ -138,16 +146,17 @@ async fn forward(
     }
 
     let (mut head, body) = response.into_parts();
+    let mut present = Present::of(&head.headers);
+    flight.answered(&head, present);
+    let closes = header::for_client(&mut head, &mut present, flight.method());
     let lease = sender.map(|sender| Lease {
         worker: Rc::clone(worker),
         upstream,
         sender,
-        keeps: worker.shared.config.limits.upstream_keepalive && !header::closes(&head),
+        keeps: worker.shared.config.limits.upstream_keepalive && !closes,
     });
     let body = UpstreamBody::new(body, lease);
-    flight.answered(&head);
-    header::for_client(&mut head, flight.method());
-    if !head.headers.contains_key(&REQUEST_ID) {
+    if !present.has(Known::RequestId) {
         head.headers.insert(REQUEST_ID, flight.request_id().clone());
     }
     let body = TapBody::new(Answer::Upstream(body), Rc::clone(flight), Side::Response);
@@ -170,10 +179,7 @@ fn refuse(
         flight.limited(Limit::MaxHeaders);
         return Err(Failure::ManyHeaders);
     }
-    let fault = fault
-        .or_else(|| header::fault(head))
-        .or_else(|| http2::fault(head));
-    if let Some(fault) = fault {
+    if let Some(fault) = fault.or_else(|| http2::fault(head)) {
         return Err(Failure::BadRequest(fault));
     }
     if head.method == Method::CONNECT {
@@ -206,8 +212,9 @@ async fn switch(
     }
     let upstream = upstream.await.map_err(Failure::Closed)?;
     client.tunnel.set(Some(Tunnel::new(upstream)));
-    flight.answered(&head);
-    header::for_client(&mut head, flight.method());
+    let mut present = Present::of(&head.headers);
+    flight.answered(&head, present);
+    header::for_client(&mut head, &mut present, flight.method());
     header::set_upgrade(&mut head.headers, protocol);
     let nothing = Answer::Own(Full::new(Bytes::new()));
     let body = TapBody::new(nothing, Rc::clone(flight), Side::Response);

@@ -2,6 +2,7 @@
 
 use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 
+use super::known::{Known, Present};
 use super::limits::Forwarded;
 use super::stream::Plain;
 
@@ -9,16 +10,11 @@ const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const HOST_BEFORE: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-const OURS: [HeaderName; 3] = [FOR, PROTO, HOST_BEFORE];
-
-/// What a request says of these already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Claims {
-    address: bool,
-    scheme: bool,
-    host: bool,
-    misspelt: bool,
-}
+static OURS: [(Known, HeaderName); 3] = [
+    (Known::ForwardedFor, FOR),
+    (Known::ForwardedProto, PROTO),
+    (Known::ForwardedHost, HOST_BEFORE),
+];
 
 /// Who is at the other end of a client connection.
 #[derive(Debug)]
@@ -50,27 +46,35 @@ impl Peer {
     }
 
     /// Sets the headers of a request whose `Host` is settled and whose hop-by-hop headers are gone.
-    pub(super) fn announce(&self, policy: Forwarded, headers: &mut HeaderMap) {
+    pub(super) fn announce(&self, policy: Forwarded, headers: &mut HeaderMap, present: Present) {
         if policy == Forwarded::Off {
             return;
         }
-        let mut claims = Claims::of(headers);
-        if claims.misspelt {
-            remove(headers, is_misspelt);
+        if present.has(Known::Misspelt) {
+            let misspelt = |name: &&HeaderName| Known::of(name) == Some(Known::Misspelt);
+            let names: Vec<_> = headers.keys().filter(misspelt).cloned().collect();
+            for name in names {
+                headers.remove(name);
+            }
         }
-        if policy == Forwarded::Replace && claims != Claims::default() {
-            remove(headers, |name| OURS.contains(name));
-            claims = Claims::default();
+        if policy == Forwarded::Replace {
+            for (known, name) in &OURS {
+                if present.has(*known) {
+                    headers.remove(name);
+                }
+            }
         }
-        let address = match claims.address {
+        // Whether the request says it already, and may.
+        let said = |known| present.has(known) && policy == Forwarded::Append;
+        let address = match said(Known::ForwardedFor) {
             true => self.appended(headers),
             false => self.address.clone(),
         };
         headers.insert(FOR, address);
-        if !claims.scheme {
+        if !said(Known::ForwardedProto) {
             headers.insert(PROTO, self.scheme.clone());
         }
-        if !claims.host
+        if !said(Known::ForwardedHost)
             && let Some(host) = headers.get(HOST).cloned()
         {
             headers.insert(HOST_BEFORE, host);
@@ -89,44 +93,5 @@ impl Peer {
         }
         list.extend_from_slice(self.address.as_bytes());
         HeaderValue::from_bytes(&list).unwrap_or_else(|_| self.address.clone())
-    }
-}
-
-// === impl Claims ===
-
-impl Claims {
-    /// One look over what is there costs less than one for each name.
-    fn of(headers: &HeaderMap) -> Self {
-        let mut claims = Self::default();
-        for name in headers.keys().filter(|name| has_our_length(name)) {
-            claims.address |= *name == FOR;
-            claims.scheme |= *name == PROTO;
-            claims.host |= *name == HOST_BEFORE;
-            claims.misspelt |= is_misspelt(name);
-        }
-        claims
-    }
-}
-
-fn has_our_length(name: &HeaderName) -> bool {
-    let length = name.as_str().len();
-    OURS.iter().any(|ours| ours.as_str().len() == length)
-}
-
-/// Whether it is one of ours but for a `_` in place of a `-`. CGI and WSGI servers make one variable of both,
-/// so that `X_Forwarded_For` could stand for, or behind, what driftd says.
-fn is_misspelt(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    OURS.iter().any(|ours| {
-        let ours = ours.as_str();
-        let same = |(a, b): (u8, u8)| a == b || (a == b'-' && b == b'_');
-        ours.len() == name.len() && ours != name && ours.bytes().zip(name.bytes()).all(same)
-    })
-}
-
-fn remove(headers: &mut HeaderMap, which: impl Fn(&HeaderName) -> bool) {
-    let names: Vec<_> = headers.keys().filter(|name| which(name)).cloned().collect();
-    for name in names {
-        headers.remove(name);
     }
 }

@@ -2,38 +2,57 @@
 
 use hyper::body::Body;
 use hyper::header::{
-    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
-    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, Entry, HOST, HeaderMap, HeaderName,
+    HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use hyper::http::{request, response, uri};
 use hyper::{Method, StatusCode, Uri, Version};
 
+use super::known::{Known, Present};
+
 /// Headers that concern one connection, beside those that `Connection` names.
-const HOP_BY_HOP: [HeaderName; 8] = [
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    HeaderName::from_static("proxy-authentication-info"),
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
+static HOP_BY_HOP: [(Known, HeaderName); 8] = [
+    (Known::KeepAlive, HeaderName::from_static("keep-alive")),
+    (
+        Known::ProxyConnection,
+        HeaderName::from_static("proxy-connection"),
+    ),
+    (Known::ProxyAuthenticate, PROXY_AUTHENTICATE),
+    (Known::ProxyAuthorization, PROXY_AUTHORIZATION),
+    (
+        Known::ProxyAuthenticationInfo,
+        HeaderName::from_static("proxy-authentication-info"),
+    ),
+    (Known::Te, TE),
+    (Known::TransferEncoding, TRANSFER_ENCODING),
+    (Known::Upgrade, UPGRADE),
 ];
+
+/// What the headers of one hop said.
+struct Hop {
+    /// `TE` took trailers.
+    takes_trailers: bool,
+    /// The connection ends with this message.
+    closes: bool,
+}
 
 /// Most bytes kept of a `content-encoding`, which the tap's budget does not count one by one.
 const MAX_ENCODING: usize = 64;
 
 /// Why a request cannot be passed on, or `None`. hyper has already refused lengths that
 /// contradict each other, and chunked bodies on HTTP/1.0; a length beside chunks it hides.
-pub(super) fn fault(head: &request::Parts) -> Option<&'static str> {
+pub(super) fn fault(head: &request::Parts, present: Present) -> Option<&'static str> {
     let headers = &head.headers;
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next() {
+    if present.has(Known::TransferEncoding) {
+        let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
         // Anything else (`gzip, chunked`) would lose its label here, as hyper removes only chunks.
-        if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") || codings.next().is_some() {
+        let chunked = codings.next().map(HeaderValue::as_bytes);
+        if !chunked.is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"))
+            || codings.next().is_some()
+        {
             return Some("the only transfer-encoding taken is chunked, once");
         }
-        if headers.contains_key(CONTENT_LENGTH) {
+        if present.has(Known::ContentLength) {
             return Some("content-length and transfer-encoding exclude each other");
         }
     }
@@ -66,9 +85,9 @@ fn in_host(byte: &u8) -> bool {
 
 /// The one protocol a request asks to switch to. `None` where it asks for none, for several, or for
 /// HTTP/2, which would make the upstream speak it past us: the request goes on as it is without.
-pub(super) fn upgrade(head: &request::Parts) -> Option<HeaderValue> {
+pub(super) fn upgrade(head: &request::Parts, present: Present) -> Option<HeaderValue> {
     let headers = &head.headers;
-    if !headers.contains_key(UPGRADE) || head.version != Version::HTTP_11 {
+    if !present.has(Known::Upgrade) || head.version != Version::HTTP_11 {
         return None;
     }
     if !tokens(headers, &CONNECTION).any(is_upgrade) {
@@ -113,39 +132,50 @@ pub(super) fn ask_server(target: &mut Uri) {
 /// in for a `Host` that HTTP/1.0 need not send.
 pub(super) fn for_upstream(
     head: &mut request::Parts,
+    present: &mut Present,
     body: &impl Body,
     host: impl FnOnce() -> HeaderValue,
 ) {
     let headers = &mut head.headers;
-    let trailers = strip(headers);
-    // hyper answers 100 to the client as soon as the body is first asked for.
-    headers.remove(EXPECT);
-    if trailers {
+    let hop = strip(headers, present);
+    if present.take(Known::Expect) {
+        // hyper answers 100 to the client as soon as the body is first asked for.
+        headers.remove(EXPECT);
+    }
+    if hop.takes_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
+        present.add(Known::Te);
     }
     if !body.is_end_stream() && body.size_hint().exact().is_none() {
         // Without it hyper would send a GET's body of unknown length as none at all.
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        present.add(Known::TransferEncoding);
     }
     if let Some(authority) = head.uri.authority() {
         // A target in absolute form carries the host that counts.
         let host = authority.as_str().rsplit('@').next().unwrap_or_default();
         if let Ok(host) = HeaderValue::from_str(host) {
             headers.insert(HOST, host);
+            present.add(Known::Host);
         }
         head.uri = origin_form(&head.uri);
     }
-    if !headers.contains_key(HOST) {
+    if !present.has(Known::Host) {
         headers.insert(HOST, host());
+        present.add(Known::Host);
     }
     head.version = Version::HTTP_11;
     head.extensions.clear();
 }
 
-/// Makes a response's head one for the client.
-pub(super) fn for_client(head: &mut response::Parts, method: &Method) {
-    let chunked = head.headers.contains_key(TRANSFER_ENCODING);
-    strip(&mut head.headers);
+/// Makes a response's head one for the client. Whether it said that its connection ends with it.
+pub(super) fn for_client(
+    head: &mut response::Parts,
+    present: &mut Present,
+    method: &Method,
+) -> bool {
+    let chunked = present.has(Known::TransferEncoding);
+    let hop = strip(&mut head.headers, present);
     // Where both are given chunks count; hyper would trust the length and cut the body to it.
     // On 204 and 304 hyper does not send one.
     let bodiless = matches!(
@@ -154,18 +184,15 @@ pub(super) fn for_client(head: &mut response::Parts, method: &Method) {
     );
     if (chunked && method != Method::HEAD) || bodiless {
         head.headers.remove(CONTENT_LENGTH);
+        present.take(Known::ContentLength);
     }
     head.version = Version::HTTP_11;
-}
-
-/// Whether a response's head says that its connection ends with it.
-pub(super) fn closes(head: &response::Parts) -> bool {
-    tokens(&head.headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case(b"close"))
+    hop.closes
 }
 
 /// The `content-encoding`, in lower case, cut where it is longer than any that can be undone.
-pub(super) fn encoding(headers: &HeaderMap) -> Box<str> {
-    if !headers.contains_key(CONTENT_ENCODING) {
+pub(super) fn encoding(headers: &HeaderMap, present: Present) -> Box<str> {
+    if !present.has(Known::ContentEncoding) {
         return Box::default();
     }
     let codings: Vec<_> = tokens(headers, &CONTENT_ENCODING)
@@ -176,38 +203,38 @@ pub(super) fn encoding(headers: &HeaderMap) -> Box<str> {
     codings[..kept].into()
 }
 
-/// Removes what `Connection` names, on all its lines, and every other header of one hop. Whether `TE` took
-/// trailers.
-fn strip(headers: &mut HeaderMap) -> bool {
-    // Most heads hold few of them or none: one look over what is there costs less than one for each.
-    let (mut connection, mut hops) = (false, 0_u16);
-    for name in headers.keys() {
-        connection |= *name == CONNECTION;
-        if let Some(at) = HOP_BY_HOP.iter().position(|hop| hop == name) {
-            hops |= 1 << at;
+/// Removes what `Connection` names, on all its lines, and every other header of one hop.
+fn strip(headers: &mut HeaderMap, present: &mut Present) -> Hop {
+    let mut hop = Hop {
+        takes_trailers: present.has(Known::Te) && accepts_trailers(headers),
+        closes: false,
+    };
+    if present.take(Known::Connection)
+        && let Entry::Occupied(connection) = headers.entry(CONNECTION)
+    {
+        let mut named = Vec::new();
+        for line in connection.remove_entry_mult().1 {
+            for token in tokens_of(&line) {
+                if token.eq_ignore_ascii_case(b"close") {
+                    hop.closes = true;
+                } else if !token.eq_ignore_ascii_case(b"keep-alive") {
+                    named.extend(HeaderName::from_bytes(token));
+                }
+            }
         }
-    }
-    let trailers = hops != 0 && accepts_trailers(headers);
-    if connection {
-        let named: Vec<_> = tokens(headers, &CONNECTION)
-            .filter(|token| {
-                !token.eq_ignore_ascii_case(b"keep-alive") && !token.eq_ignore_ascii_case(b"close")
-            })
-            .filter_map(|token| HeaderName::from_bytes(token).ok())
-            // Naming these would only serve to break the message.
-            .filter(|name| *name != HOST && *name != CONTENT_LENGTH)
-            .collect();
+        // Naming these would only serve to break the message.
+        named.retain(|name| *name != HOST && *name != CONTENT_LENGTH);
         for name in named {
-            headers.remove(name);
-        }
-        headers.remove(CONNECTION);
-    }
-    for (at, name) in HOP_BY_HOP.iter().enumerate() {
-        if hops & (1 << at) != 0 {
+            present.forget(&name);
             headers.remove(name);
         }
     }
-    trailers
+    for (known, name) in &HOP_BY_HOP {
+        if present.take(*known) {
+            headers.remove(name);
+        }
+    }
+    hop
 }
 
 fn is_upgrade(token: &[u8]) -> bool {
@@ -220,10 +247,13 @@ fn accepts_trailers(headers: &HeaderMap) -> bool {
 
 /// The comma-separated tokens of a header, over all its lines.
 fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
-    headers
-        .get_all(name)
-        .into_iter()
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+    headers.get_all(name).into_iter().flat_map(tokens_of)
+}
+
+/// Those of one line.
+fn tokens_of(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    line.as_bytes()
+        .split(|byte| *byte == b',')
         .map(<[u8]>::trim_ascii)
         .filter(|token| !token.is_empty())
 }
@@ -262,10 +292,16 @@ mod tests {
         request.body(()).unwrap().into_parts().0
     }
 
+    fn faulty(head: &request::Parts) -> Option<&'static str> {
+        fault(head, Present::of(&head.headers))
+    }
+
     fn sent(mut head: request::Parts) -> request::Parts {
-        for_upstream(&mut head, &Empty::<Bytes>::new(), || {
+        let mut present = Present::of(&head.headers);
+        for_upstream(&mut head, &mut present, &Empty::<Bytes>::new(), || {
             "upstream".parse().unwrap()
         });
+        assert_eq!(present, Present::of(&head.headers));
         head
     }
 
@@ -327,7 +363,11 @@ mod tests {
     #[test]
     fn a_body_of_unknown_length_stays_chunked_whatever_the_method() {
         let mut head = request("/", &[("host", "a"), ("transfer-encoding", "chunked")]);
-        for_upstream(&mut head, &Unsized, || "upstream".parse().unwrap());
+        let mut present = Present::of(&head.headers);
+        for_upstream(&mut head, &mut present, &Unsized, || {
+            "upstream".parse().unwrap()
+        });
+        assert_eq!(present, Present::of(&head.headers));
         assert_eq!(head.headers["transfer-encoding"], "chunked");
     }
 
@@ -349,7 +389,7 @@ mod tests {
     #[test]
     fn refuses_framing_that_two_parsers_may_read_in_two_ways() {
         let fine = [("host", "a"), ("transfer-encoding", "Chunked")];
-        assert_eq!(fault(&request("/", &fine)), None);
+        assert_eq!(faulty(&request("/", &fine)), None);
         for bad in [
             &[("host", "a"), ("transfer-encoding", "gzip, chunked")][..],
             &[
@@ -368,10 +408,10 @@ mod tests {
             &[("host", "a@b")],
             &[],
         ] {
-            assert!(fault(&request("/", bad)).is_some(), "{bad:?}");
+            assert!(faulty(&request("/", bad)).is_some(), "{bad:?}");
         }
         for host in ["", "model_1:8080", "[::1]:80", "127.0.0.1", "m%C3%B6del"] {
-            assert_eq!(fault(&request("/", &[("host", host)])), None, "{host}");
+            assert_eq!(faulty(&request("/", &[("host", host)])), None, "{host}");
         }
     }
 
@@ -380,7 +420,7 @@ mod tests {
         let told = |method: &str, target: &str| {
             let mut head = request(target, &[("host", "a")]);
             head.method = method.parse().unwrap();
-            fault(&head).is_some()
+            faulty(&head).is_some()
         };
         for (method, target) in [
             ("GET", "predict"),
@@ -404,10 +444,10 @@ mod tests {
     #[test]
     fn refuses_a_host_that_is_none() {
         for good in ["", "a", "a_b.c:81", "[::1]:80", "127.0.0.1", "xn--4ca.de"] {
-            assert_eq!(fault(&request("/", &[("host", good)])), None, "{good}");
+            assert_eq!(faulty(&request("/", &[("host", good)])), None, "{good}");
         }
         for bad in ["a/b", "u@a", "a, b", "a b", "a?b", "a#b", "http://a"] {
-            assert!(fault(&request("/", &[("host", bad)])).is_some(), "{bad}");
+            assert!(faulty(&request("/", &[("host", bad)])).is_some(), "{bad}");
         }
     }
 
@@ -418,8 +458,9 @@ mod tests {
             .header("transfer-encoding", "chunked")
             .header("connection", "close");
         let (mut head, ()) = response.body(()).unwrap().into_parts();
-        assert!(closes(&head));
-        for_client(&mut head, &Method::GET);
+        let mut present = Present::of(&head.headers);
+        assert!(for_client(&mut head, &mut present, &Method::GET));
+        assert_eq!(present, Present::default());
         assert!(head.headers.is_empty());
     }
 }

@@ -8,6 +8,7 @@ use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 use uuid::Uuid;
 
+use super::known::{Known, Present};
 use super::sample::mix;
 use crate::timestamp::Timestamp;
 
@@ -44,13 +45,22 @@ impl Ids {
     }
 
     /// The request's own id if it has a good one, else a new one.
-    pub(super) fn request_id(&self, headers: &HeaderMap, now: Timestamp) -> HeaderValue {
-        [REQUEST_ID, CLOUD_EVENT_ID]
-            .iter()
-            .filter_map(|name| headers.get(name))
-            .find(|value| is_id(value.as_bytes()))
-            .cloned()
-            .unwrap_or_else(|| self.generate(now))
+    pub(super) fn request_id(
+        &self,
+        headers: &HeaderMap,
+        present: Present,
+        now: Timestamp,
+    ) -> HeaderValue {
+        [
+            (Known::RequestId, REQUEST_ID),
+            (Known::CloudEventId, CLOUD_EVENT_ID),
+        ]
+        .into_iter()
+        .filter(|(known, _)| present.has(*known))
+        .filter_map(|(_, name)| headers.get(name))
+        .find(|value| is_id(value.as_bytes()))
+        .cloned()
+        .unwrap_or_else(|| self.generate(now))
     }
 
     fn generate(&self, now: Timestamp) -> HeaderValue {
@@ -83,7 +93,10 @@ fn is_id(value: &[u8]) -> bool {
 
 /// The trace id of a W3C `traceparent`, if the header is valid.
 /// See <https://www.w3.org/TR/trace-context/#traceparent-header>.
-pub(super) fn trace_id(headers: &HeaderMap) -> Option<Box<str>> {
+pub(super) fn trace_id(headers: &HeaderMap, present: Present) -> Option<Box<str>> {
+    if !present.has(Known::TraceParent) {
+        return None;
+    }
     let text = headers.get(&TRACE_PARENT)?.to_str().ok()?;
     let hex = |part: &&str, length| {
         part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
@@ -114,7 +127,9 @@ mod tests {
     fn takes_the_request_id_then_the_cloud_event_id_then_makes_one() {
         let ids = Ids::new();
         let id = |lines: &[(&'static str, &str)]| {
-            let id = ids.request_id(&headers(lines), Timestamp(1_700_000_000_123));
+            let head = headers(lines);
+            let now = Timestamp(1_700_000_000_123);
+            let id = ids.request_id(&head, Present::of(&head), now);
             id.to_str().unwrap().to_owned()
         };
         assert_eq!(id(&[("x-request-id", "a"), ("ce-id", "b")]), "a");
@@ -133,7 +148,10 @@ mod tests {
 
     #[test]
     fn reads_valid_trace_parents_only() {
-        let trace = |value: &str| trace_id(&headers(&[("traceparent", value)]));
+        let trace = |value: &str| {
+            let head = headers(&[("traceparent", value)]);
+            trace_id(&head, Present::of(&head))
+        };
         let id = "4bf92f3577b34da6a3ce929d0e0e4736";
         let good = format!("00-{id}-00f067aa0ba902b7-01");
         assert_eq!(trace(&good).as_deref(), Some(id));

@@ -388,6 +388,18 @@ fn the_client_is_announced_as_the_policy_says() {
             config: |config| config.limits.forwarded = Forwarded::Append,
             ..BLANK
         },
+        Case {
+            name: "append: what is for one hop was not said",
+            sent: "GET /predict HTTP/1.1\r\nhost: a\r\nx-request-id: t\r\nx-forwarded-for: 10.0.0.1\r\n\
+                   connection: x-forwarded-proto, x_forwarded_for, x-request-id\r\n\
+                   x-forwarded-proto: https\r\nx_forwarded_for: 6.6.6.6\r\n\
+                   x_forwarded_host: evil\r\n\r\n",
+            passed: "GET /predict HTTP/1.1\r\nhost: a\r\nx-request-id: t\r\n\
+                     x-forwarded-for: 10.0.0.1, 127.0.0.1\r\nx-forwarded-proto: http\r\n\
+                     x-forwarded-host: a\r\n\r\n",
+            config: |_| {},
+            ..BLANK
+        },
     ]);
 }
 

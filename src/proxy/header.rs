@@ -225,8 +225,8 @@ fn strip(headers: &mut HeaderMap, present: &mut Present) -> Hop {
         // Naming these would only serve to break the message.
         named.retain(|name| *name != HOST && *name != CONTENT_LENGTH);
         for name in named {
+            headers.remove(&name);
             present.forget(&name);
-            headers.remove(name);
         }
     }
     for (known, name) in &HOP_BY_HOP {

@@ -28,14 +28,17 @@ pub(super) enum Known {
     TraceParent,
     TransferEncoding,
     Upgrade,
-    /// One of the `x-forwarded-…` with a `_` in place of a `-`. CGI and WSGI servers make one variable of
+    /// The last: one of the `x-forwarded-…` with a `_` in place of a `-`. CGI and WSGI servers make one variable of
     /// both, so that it could stand for, or behind, what driftd says.
     Misspelt,
 }
 
-/// Those of them that a head has.
+/// Those of them that a head has, as of when it was looked over, but for what [`header`](super::header) has
+/// changed since. `Misspelt` may stand for one that is gone.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Present(u32);
+
+const _: () = assert!((Known::Misspelt as u32) < u32::BITS);
 
 // === impl Known ===
 
@@ -110,9 +113,10 @@ impl Present {
     /// The head has no header of this name any more.
     pub(super) fn forget(&mut self, name: &HeaderName) {
         match Known::of(name) {
+            None => {}
             // There may be another one.
-            None | Some(Known::Misspelt) => {}
-            Some(known) => drop(self.take(known)),
+            Some(Known::Misspelt) => {}
+            Some(known) => _ = self.take(known),
         }
     }
 }
@@ -145,10 +149,11 @@ mod tests {
             ("upgrade", Known::Upgrade),
             ("x-forwarded_for", Known::Misspelt),
         ];
+        assert_eq!(names.len(), Known::Misspelt as usize + 1);
         let mut all = HeaderMap::new();
         let mut present = Present::default();
         for (number, (name, known)) in names.into_iter().enumerate() {
-            assert_eq!(known as usize, number, "{name} twice, or one left out");
+            assert_eq!(known as usize, number, "{name} is out of order");
             let header = HeaderName::from_static(name);
             let alone = HeaderMap::from_iter([(header.clone(), "1".parse().unwrap())]);
             let found = Present::of(&alone);

@@ -200,8 +200,9 @@ impl Driftd {
     }
 
     /// The same for what takes longer.
+    #[track_caller]
     pub(super) fn within(&self, patience: Duration, what: &str, condition: impl Fn(&Self) -> bool) {
-        let holds = || condition(self);
+        let holds = || condition(self).then_some(());
         within(patience, holds, || format!("{what}: {:#}", self.model()));
     }
 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::app::{Driftd, SETTINGS, database, exchange, model_server, write_reference};
 use super::child::Killed;
-use crate::waiting::PATIENCE;
+use crate::waiting::{PATIENCE, within};
 
 /// A queue that fills soon.
 const SMALL_QUEUE: &str = "[tap]\nmax_body = \"16KiB\"\nqueue = \"128KiB\"\n";
@@ -281,15 +281,8 @@ impl Process {
 
     #[track_caller]
     fn eventually(&self, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let tap = self.tap();
-            if condition(&tap) {
-                return tap;
-            }
-            assert!(Instant::now() < deadline, "{what}: {tap:#}");
-            thread::yield_now();
-        }
+        let tap = || Some(self.tap()).filter(&condition);
+        within(PATIENCE * 3, tap, || format!("{what}: {:#}", self.tap()))
     }
 }
 
@@ -305,7 +298,7 @@ fn a_limit_on_file_sizes_costs_counts_and_kills_nothing() {
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     };
     let mut sent = 0;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + PATIENCE * 3;
     while count(&process.tap()["dropped_by"], "window_error") == 0 {
         assert!(Instant::now() < deadline, "256 KiB held it all");
         for _ in 0..100 {

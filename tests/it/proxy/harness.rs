@@ -15,11 +15,14 @@ use driftd::proxy::{
     Config, Drained, Listener, ModelConfig, Observer, Proxy, Readiness, Sample, TapConfig,
     TapReceiver, TapState, Upstream, tap,
 };
-use rustix::net::{self, AddressFamily, SocketType, sockopt};
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use tokio::sync::oneshot;
 
 use super::wire::{Answer, Client};
 use crate::waiting::eventually;
+
+/// No process that another test starts keeps it.
+const CLOEXEC: SocketFlags = SocketFlags::CLOEXEC;
 
 /// Bytes a system buffer holds where little is to wait there.
 const NARROW: usize = 32 * 1024;
@@ -187,7 +190,8 @@ impl Setup {
         let address = listener.local_addr().unwrap();
         // Inherited by what it accepts.
         sockopt::set_socket_send_buffer_size(&listener, NARROW).unwrap();
-        let client = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        let client = net::socket_with(AddressFamily::INET, SocketType::STREAM, CLOEXEC, None);
+        let client = client.unwrap();
         sockopt::set_socket_recv_buffer_size(&client, NARROW).unwrap();
         net::connect(&client, &address).unwrap();
         (

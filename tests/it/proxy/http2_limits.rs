@@ -364,7 +364,7 @@ fn a_client_that_reads_slowly_gets_all_of_its_answers() {
         stream.write_all(&request).unwrap();
     }
     let begun = Instant::now();
-    let (mut data, mut ended) = (0, 0);
+    let (mut data, mut ended, mut first) = (0, 0, true);
     while ended < STREAMS {
         let (kind, flags, payload) = next(&mut stream).expect("all answers");
         match kind {
@@ -376,13 +376,17 @@ fn a_client_that_reads_slowly_gets_all_of_its_answers() {
                 let due = (4 * LIMIT).mul_f64(data as f64 / all);
                 let left = due.saturating_sub(begun.elapsed());
                 throughout(left, "it is let be", || proxy.seen.limits().is_empty());
+                if std::mem::take(&mut first) {
+                    proxy.finished(STREAMS);
+                }
             }
             PING_FRAME if flags == 0 => answer_ping(&mut stream, &payload),
             _ => {}
         }
     }
     assert_eq!(data, STREAMS * LENGTH);
-    proxy.finished(STREAMS);
+    let cut = |(limit, _): &_| *limit == Limit::WriteTimeout;
+    assert!(!proxy.seen.limits().iter().any(cut));
 }
 
 /// All of them, so that nothing but the socket can be full.

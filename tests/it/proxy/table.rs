@@ -3,12 +3,11 @@
 use std::io::Read;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc;
-use std::time::Duration;
 
 use driftd::proxy::{Config, Forwarded};
 
 use super::harness::setup;
-use crate::waiting::PATIENCE;
+use crate::waiting::{PATIENCE, within};
 
 /// One exchange in raw bytes. `UPSTREAM` stands for the upstream's address.
 struct Case {
@@ -49,7 +48,7 @@ impl Case {
 
         let passed = self.passed.replace("UPSTREAM", &address.to_string());
         let mut upstream = (!passed.is_empty()).then(|| {
-            let (mut upstream, _) = listener.accept().unwrap();
+            let mut upstream = accepted(&listener, self.name);
             let taken = take(&mut upstream, passed.len());
             assert_eq!(sorted(&taken), sorted(&passed), "{}", self.name);
             std::io::Write::write_all(&mut upstream, self.said.as_bytes()).unwrap();
@@ -74,11 +73,15 @@ impl Case {
     }
 }
 
+/// The connection that comes.
+fn accepted(listener: &TcpListener, what: &str) -> TcpStream {
+    listener.set_nonblocking(true).unwrap();
+    within(PATIENCE, || listener.accept().ok(), || what.to_owned()).0
+}
+
 /// Reads `count` bytes, fewer where no more come for a while.
 fn take(stream: &mut TcpStream, count: usize) -> String {
-    stream
-        .set_read_timeout(Some(Duration::from_secs(5)))
-        .unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut seen = vec![0; count];
     let mut length = 0;
     while length < count {
@@ -127,6 +130,14 @@ fn hop_by_hop_headers_stay_on_their_hop() {
             said: "HTTP/1.1 200 OK\r\ndate: D\r\nconnection: x-a\r\nConnection: X-B, keep-alive\r\n\
                    x-a: 1\r\nx-b: 2\r\nkeep-alive: timeout=5\r\nproxy-authenticate: z\r\n\
                    upgrade: h2c\r\nx-request-id: t\r\ncontent-length: 2\r\n\r\nok",
+            ..BLANK
+        },
+        Case {
+            name: "an id that is for one hop is not the client's",
+            sent: "GET /predict HTTP/1.1\r\nhost: a\r\nx-request-id: t\r\n\r\n",
+            passed: "GET /predict HTTP/1.1\r\nhost: a\r\nx-request-id: t\r\n\r\n",
+            said: "HTTP/1.1 200 OK\r\ndate: D\r\nconnection: x-request-id\r\nx-request-id: other\r\n\
+                   content-length: 2\r\n\r\nok",
             ..BLANK
         },
         Case {

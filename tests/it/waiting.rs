@@ -37,8 +37,10 @@ pub(crate) fn within<T>(
 }
 
 /// The same as [`eventually`] where the test itself runs what it waits for.
-pub(crate) async fn soon(mut condition: impl FnMut() -> bool) {
+pub(crate) async fn soon(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
     while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
         tokio::time::sleep(LOOK).await;
     }
 }

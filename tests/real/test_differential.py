@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from driftd import Driftd, config_text
-from processes import HERE, Gunicorn, Uvicorn
+from processes import HERE, Gunicorn, Uvicorn, wait_until
 from proxies import Envoy, Haproxy, Nginx
 from raw_requests import ROWS
 
@@ -101,7 +101,9 @@ class Route:
         """What the application has noted since the last row, once no request is under way."""
         deadline = time.monotonic() + PATIENCE
         size, since = -1, 0
-        while True:
+
+        def settled():
+            nonlocal size, since
             data = self.log.read_bytes()[self.read:] if self.log.exists() else b""
             notes = [json.loads(line) for line in data.decode().splitlines()]
             if len(data) != size:
@@ -111,8 +113,10 @@ class Route:
             quiet = time.monotonic() - since > QUIET
             if quiet and (not under_way or time.monotonic() > deadline):
                 self.read += len(data)
-                return notes
-            time.sleep(0.01)
+                return (notes,)
+            return None
+
+        return wait_until(settled, what="that the application is quiet")[0]
 
     def outcome(self, row):
         """What came of a row, as it stands in the table."""

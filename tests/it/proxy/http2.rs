@@ -60,7 +60,8 @@ pub(super) fn run<T>(work: impl Future<Output = T>) -> T {
         .build()
         .unwrap();
     runtime.block_on(async {
-        tokio::time::timeout(PATIENCE, work)
+        // Beyond what each wait within has.
+        tokio::time::timeout(PATIENCE * 2, work)
             .await
             .expect("it took too long")
     })
@@ -262,10 +263,10 @@ fn a_cancelled_call_is_cancelled_upstream_and_recorded_as_499() {
         let mut client = connect(proxy.address).await;
         let (request, body) = call("/hang");
         let response = tokio::spawn(client.send_request(request));
-        soon(|| !upstream.heads.lock().unwrap().is_empty()).await;
+        soon("the call", || !upstream.heads.lock().unwrap().is_empty()).await;
         response.abort();
         drop(body);
-        soon(|| upstream.cancelled.load(SeqCst) > 0).await;
+        soon("its end", || upstream.cancelled.load(SeqCst) > 0).await;
         // The connection goes on.
         let answer = client.send_request(whole("/predict", b"x")).await.unwrap();
         assert_eq!(answer.status(), 200);
@@ -418,7 +419,7 @@ fn draining_sends_goaway_and_ends_what_is_under_way() {
     run(async {
         let mut client = connect(proxy.address).await;
         let late = tokio::spawn(client.send_request(whole("/late", b"x")));
-        soon(|| !upstream.heads.lock().unwrap().is_empty()).await;
+        soon("the call", || !upstream.heads.lock().unwrap().is_empty()).await;
         proxy.shut_down();
         // GOAWAY: after it the connection takes no more calls.
         while client.send_request(whole("/predict", b"x")).await.is_ok() {}
@@ -442,7 +443,7 @@ fn the_deadline_cuts_a_call_that_does_not_end() {
     run(async {
         let mut client = connect(proxy.address).await;
         let hanging = tokio::spawn(client.send_request(whole("/hang", b"x")));
-        soon(|| !upstream.heads.lock().unwrap().is_empty()).await;
+        soon("the call", || !upstream.heads.lock().unwrap().is_empty()).await;
         proxy.shut_down();
         assert!(hanging.await.unwrap().is_err());
     });
